@@ -1,0 +1,58 @@
+"""Every setting of the product, in one typed object read from the environment (`.env.example` lists them all)."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """Settings with the prefix `KPI_`, plus `ESTAT_APP_ID` and `ESTAT_BASE_URL`.
+
+    Paths are absolute. `database_url` None means the embedded server; `estat_app_id` None means no key is known.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="KPI_", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    project: Path = PROJECT
+    home: Path = PROJECT / "var"
+    contracts: Path = PROJECT / "expectations"
+    landing: str = ""
+    inbox: str = ""
+    database_url: SecretStr | None = None
+    postgres_port: int | None = None
+    postgres_user: str | None = None
+    api_port: int | None = None
+    stage_processes: int = 1
+    estat_app_id: SecretStr | None = Field(None, validation_alias=AliasChoices("ESTAT_APP_ID"))
+    estat_base_url: str = Field(
+        "https://api.e-stat.go.jp/rest/3.0/app", validation_alias=AliasChoices("ESTAT_BASE_URL")
+    )
+    estat_requests_per_second: float = 1.0
+    estat_timeout_seconds: float = 60.0
+
+    @field_validator("project", "home", "contracts")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    @property
+    def landing_url(self) -> str:
+        """fsspec URL of the landing store; the default is a folder below `home`."""
+        return self.landing or (self.home / "landing").as_uri()
+
+    @property
+    def inbox_url(self) -> str:
+        """fsspec URL that divisions drop files into; the default is a folder below `home`."""
+        return self.inbox or (self.home / "inbox").as_uri()
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once. Tests that change the environment call `settings.cache_clear()`."""
+    return Settings()
