@@ -1,0 +1,119 @@
+"""A contract's YAML with the line of every key, so that a fault can be shown where it is.
+
+Source of the schema: the package `open-data-contract-standard` (Open Data Contract Standard 3.2).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kpi_warehouse.errors import ContractError
+
+Key = tuple[str | int, ...]
+
+
+@dataclass
+class ContractFile:
+    """The text of one contract, its parsed document, the line of every key and the faults found so far."""
+
+    path: Path
+    text: str
+    document: dict[str, Any]
+    lines: dict[Key, int]
+    faults: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path) -> ContractFile:
+        """Parse the file.
+
+        Raises:
+            ContractError: unreadable file or YAML, or one key given twice (YAML would silently keep the last).
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+            node = yaml.compose(text, Loader=yaml.CSafeLoader)
+            document = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506 - CSafeLoader is the safe loader in C
+        except (OSError, UnicodeDecodeError) as error:
+            raise ContractError(f"{path}: 契約ファイルを読めません（{error}）", "contract.unreadable") from error
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = mark.line + 1 if mark else 1
+            problem = getattr(error, "problem", None) or str(error)
+            raise ContractError(
+                f"{path}:{line}: YAML として読めません：{problem}。字下げ、引用符、「: 」の空白を確認してください。",
+                "contract.yaml",
+            ) from error
+        if not isinstance(document, dict) or node is None:
+            raise ContractError(f"{path}:1: 見つかったもの：{type(document).__name__}、期待：キーと値の並び", "contract.yaml")
+        file = cls(path, text, document, {})
+        file._index(node, ())
+        file.raise_faults()
+        return file
+
+    def _index(self, node: yaml.Node, key: Key) -> None:
+        self.lines.setdefault(key, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            seen = set()
+            for name, value in node.value:
+                if name.value in seen:
+                    self.lines[(*key, name.value)] = name.start_mark.line + 1
+                    self.fault((*key, name.value), name.value, "一度だけ書かれたキー（二度書かれています）")
+                seen.add(name.value)
+                self.lines[(*key, name.value)] = name.start_mark.line + 1
+                self._index(value, (*key, name.value))
+        elif isinstance(node, yaml.SequenceNode):
+            for position, value in enumerate(node.value):
+                self._index(value, (*key, position))
+
+    def check_standard(self) -> None:
+        """Check against the ODCS JSON schema, then the package's own model.
+
+        Raises:
+            ContractError: one line per fault.
+        """
+        import pydantic
+        from open_data_contract_standard.model import OpenDataContractStandard
+
+        # A date or number where the schema wants text is a fault of the file, so YAML's own types stay as they are.
+        for error in sorted(_validator().iter_errors(self.document), key=lambda error: str(list(error.absolute_path))):
+            for leaf in error.context or [error]:
+                self.fault(tuple(leaf.absolute_path), leaf.instance, leaf.message)
+        self.raise_faults()
+        try:
+            OpenDataContractStandard(**self.document)
+        except pydantic.ValidationError as error:
+            for detail in error.errors():
+                self.fault(tuple(detail["loc"]), detail["input"], detail["msg"])
+        self.raise_faults()
+
+    def fault(self, key: Key, found: object, expected: str) -> None:
+        """Note one fault at a key; the nearest enclosing key that exists in the file gives the line."""
+        place = key
+        while place and place not in self.lines:
+            place = place[:-1]
+        shown = "（なし）" if found is None else repr(found)
+        shown = shown if len(shown) <= 80 else shown[:77] + "…"
+        name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).lstrip(".")
+        self.faults.append(f"{self.path}:{self.lines.get(place, 1)}: {name}: 見つかったもの：{shown}、期待：{expected}")
+
+    def raise_faults(self) -> None:
+        """Raises:
+        ContractError: faults were noted.
+        """
+        if self.faults:
+            raise ContractError("\n".join(dict.fromkeys(self.faults)), "contract.invalid")
+
+
+@cache
+def _validator() -> Any:
+    import jsonschema
+    from open_data_contract_standard.model import OpenDataContractStandard
+
+    schema = json.loads(OpenDataContractStandard.json_schema())
+    return jsonschema.validators.validator_for(schema)(schema)

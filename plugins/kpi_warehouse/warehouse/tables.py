@@ -1,0 +1,135 @@
+"""Tables made from a contract: `raw.<feed>` (accepted history) and `stage.<feed>_<load>` (one delivery, unlogged)."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import sql
+
+from kpi_warehouse.contract import Contract
+from kpi_warehouse.errors import ContractError
+
+# Bitemporal bookkeeping beside the contract's own columns.
+HISTORY_COLUMNS = {
+    "source_page": "integer not null",
+    "load_id": "bigint not null",
+    "known_from": "timestamptz not null",
+    "known_to": "timestamptz not null default 'infinity'",
+}
+
+
+def raw_table(contract: Contract) -> sql.Identifier:
+    """`raw.<feed>`."""
+    return sql.Identifier("raw", contract.feed)
+
+
+def current_index(contract: Contract) -> str:
+    """Name of the unique index that allows one current row per key."""
+    return f"{contract.feed}_current"
+
+
+def stage_name(contract: Contract, load_id: int) -> str:
+    """Name of a load's table in the schema `stage`."""
+    return f"{contract.feed}_{load_id}"
+
+
+def stage_table(contract: Contract, load_id: int) -> sql.Identifier:
+    """`stage.<feed>_<load>`."""
+    return sql.Identifier("stage", stage_name(contract, load_id))
+
+
+def names(columns: tuple[str, ...] | list[str], prefix: str = "") -> sql.Composed:
+    """Column names for a statement: ``a, b`` or ``p.a, p.b``."""
+    return sql.SQL(", ").join(sql.Identifier(*([prefix] if prefix else []), column) for column in columns)
+
+
+def ensure_raw(connection: psycopg.Connection, contract: Contract) -> None:
+    """Create `raw.<feed>` with its index and comments, or check that it still has the contract's columns.
+
+    Raises:
+        ContractError: the table exists with other columns; history is never rebuilt silently.
+    """
+    wanted = {column.name: column.sql_type for column in contract.columns}
+    found = dict(
+        connection.execute(
+            "select column_name, data_type from information_schema.columns"
+            " where table_schema = 'raw' and table_name = %s",
+            [contract.feed],
+        ).fetchall()
+    )
+    if found:
+        differing = {name: (found.get(name), kind) for name, kind in wanted.items() if found.get(name) != kind}
+        differing |= {name: (kind, None) for name, kind in found.items() if name not in {**wanted, **HISTORY_COLUMNS}}
+        if differing:
+            shown = "、".join(f"{name}（表：{have or 'なし'}、契約：{want or 'なし'}）" for name, (have, want) in differing.items())
+            raise ContractError(
+                f"{contract.path.name}: 履歴の表 raw.{contract.feed} と契約の列が違います：{shown}。"
+                "履歴を保ったまま列を変えるには、移行（warehouse/migrations）を書いてください。",
+                "contract.raw_differs",
+            )
+        return
+    # `create … if not exists` alone can still collide when two first loads start together.
+    connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"raw.{contract.feed}"])
+    columns = sql.SQL(", ").join(
+        [
+            *(
+                sql.SQL("{} {} {}").format(
+                    sql.Identifier(column.name),
+                    sql.SQL(column.sql_type),
+                    sql.SQL("not null" if column.required else ""),
+                )
+                for column in contract.columns
+            ),
+            *(sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in HISTORY_COLUMNS.items()),
+            sql.SQL("check (known_from < known_to)"),
+        ]
+    )
+    table = raw_table(contract)
+    connection.execute(sql.SQL("create table if not exists {} ({})").format(table, columns))
+    create_current_index(connection, contract)
+    connection.execute(sql.SQL("comment on table {} is {}").format(table, sql.Literal(contract.title_ja)))
+    for column in contract.columns:
+        connection.execute(
+            sql.SQL("comment on column {} is {}").format(
+                sql.Identifier("raw", contract.feed, column.name), sql.Literal(f"{column.label_ja}：{column.description_ja}")
+            )
+        )
+
+
+def create_current_index(connection: psycopg.Connection, contract: Contract) -> None:
+    """One current row per key, kept by the database itself."""
+    connection.execute(
+        sql.SQL("create unique index if not exists {} on {} ({}) where known_to = 'infinity'").format(
+            sql.Identifier(current_index(contract)),
+            raw_table(contract),
+            names(contract.key_names),
+        )
+    )
+
+
+def create_stage(connection: psycopg.Connection, contract: Contract, load_id: int) -> sql.Composed:
+    """Make the load's empty stage table (dropping an earlier try) and return its COPY statement.
+
+    Unlogged: it can be made again from landing at any time, so it costs no WAL. `held_by` names the rule that holds a
+    row back.
+    """
+    kinds = {column.name: column.sql_type for column in contract.columns} | {"source_page": "integer"}
+    columns = contract.stage_columns
+    table = stage_table(contract, load_id)
+    connection.execute(sql.SQL("drop table if exists {}").format(table))
+    connection.execute(
+        sql.SQL("create unlogged table {} ({}, held_by text)").format(
+            table,
+            sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kinds[name])) for name in columns),
+        )
+    )
+    return copy_statement(contract, load_id)
+
+
+def copy_statement(contract: Contract, load_id: int) -> sql.Composed:
+    """The COPY that takes `PageRows.copy_text`."""
+    return sql.SQL("copy {} ({}) from stdin").format(stage_table(contract, load_id), names(contract.stage_columns))
+
+
+def drop_stage(connection: psycopg.Connection, contract: Contract, load_id: int) -> None:
+    """Drop a load's stage table, if it is there."""
+    connection.execute(sql.SQL("drop table if exists {}").format(stage_table(contract, load_id)))
