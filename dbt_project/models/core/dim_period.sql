@@ -1,0 +1,149 @@
+with
+
+months as (
+
+    select
+        month::date as month_start,
+        (month + interval '1 month - 1 day')::date as month_end,
+        extract(year from month)::integer as calendar_year,
+        extract(month from month)::integer as month_number,
+        extract(year from month - interval '3 months')::integer as fiscal_year,
+        extract(month from month - interval '3 months')::integer as fiscal_month_order
+    from generate_series(
+        date '{{ var("calendar_from") }}', date '{{ var("calendar_to") }}', interval '1 month'
+    ) as calendar (month)
+
+),
+
+month_periods as (
+
+    select
+        to_char(month_start, 'YYYY-MM') as period_id,
+        '月' as period_kind,
+        month_start as period_start,
+        month_end as period_end,
+        calendar_year || '年' || month_number || '月' as label_ja,
+        {{ wareki_year('month_start') }} || month_number || '月' as label_wareki,
+        calendar_year,
+        fiscal_year,
+        month_number,
+        fiscal_month_order,
+        1 as expected_months
+    from months
+
+),
+
+calendar_years as (
+
+    select
+        'CY' || calendar_year as period_id,
+        '暦年' as period_kind,
+        min(month_start) as period_start,
+        max(month_end) as period_end,
+        calendar_year || '年' as label_ja,
+        case
+            when calendar_year = 2019 then '平成31年・令和元年'
+            else {{ wareki_year('min(month_start)') }}
+        end as label_wareki,
+        calendar_year,
+        null::integer as fiscal_year,
+        null::integer as month_number,
+        null::integer as fiscal_month_order,
+        12 as expected_months
+    from months
+    group by calendar_year
+    having count(*) = 12
+
+),
+
+fiscal_years as (
+
+    select
+        'FY' || fiscal_year as period_id,
+        '年度' as period_kind,
+        min(month_start) as period_start,
+        max(month_end) as period_end,
+        fiscal_year || '年度' as label_ja,
+        {{ wareki_year("make_date(fiscal_year, 5, 1)") }} || '度' as label_wareki,
+        null::integer as calendar_year,
+        fiscal_year,
+        null::integer as month_number,
+        null::integer as fiscal_month_order,
+        12 as expected_months
+    from months
+    group by fiscal_year
+    having count(*) = 12
+
+),
+
+-- Sums since the plans began (R6年度), read at the end of each 年度.
+cumulative_years as (
+
+    select
+        'CUM2024-' || fiscal_year as period_id,
+        '累計' as period_kind,
+        date '2024-04-01' as period_start,
+        period_end,
+        '2024年度から' || label_ja || 'までの累計' as label_ja,
+        '令和6年度から' || label_wareki || 'までの累計' as label_wareki,
+        calendar_year,
+        fiscal_year,
+        month_number,
+        fiscal_month_order,
+        12 * (fiscal_year - 2023) as expected_months
+    from fiscal_years
+    where fiscal_year >= 2024
+
+),
+
+-- States on a day: read at the end of each 年度 since the plans began.
+points as (
+
+    select
+        'AT' || period_end as period_id,
+        '時点' as period_kind,
+        period_end as period_start,
+        period_end,
+        label_ja || '末時点' as label_ja,
+        label_wareki || '末時点' as label_wareki,
+        calendar_year,
+        fiscal_year,
+        month_number,
+        fiscal_month_order,
+        1 as expected_months
+    from fiscal_years
+    where fiscal_year >= 2024
+
+),
+
+periods as (
+
+    select * from month_periods
+    union all
+    select * from calendar_years
+    union all
+    select * from fiscal_years
+    union all
+    select * from cumulative_years
+    union all
+    select * from points
+
+)
+
+select
+    period_id,
+    period_kind,
+    period_start,
+    period_end,
+    label_ja,
+    label_wareki,
+    {{ era_label('coalesce(calendar_year, fiscal_year)') }} as era_label,
+    calendar_year,
+    fiscal_year,
+    month_number,
+    fiscal_month_order,
+    (fiscal_month_order + 2) / 3 as fiscal_quarter,
+    (fiscal_month_order + 5) / 6 as fiscal_half,
+    expected_months,
+    row_number() over (order by period_start, period_end, period_kind)::integer as sort_order
+from periods

@@ -1,0 +1,6 @@
+select
+    domain,
+    code,
+    label_ja,
+    meaning_ja
+from {{ ref('statuses') }}

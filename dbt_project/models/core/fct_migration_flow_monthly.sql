@@ -1,0 +1,30 @@
+with
+
+flows as (
+
+    select * from {{ ref('stg_estat__migration_flow_monthly') }}
+
+),
+
+quality as (
+
+    select * from {{ ref('int_feed_month_quality') }}
+    where feed = 'estat_migration_flow_monthly'
+
+)
+
+select
+    to_char(flows.month, 'YYYY-MM') as period_id,
+    flows.origin_area_code,
+    flows.destination_area_code,
+    flows.sex_code,
+    flows.persons as movers,
+    case when flows.persons is null then 'missing' else 'actual' end as value_status,
+    {{ status_label('missing_mark', 'flows.persons_mark') }} as missing_reason,
+    flows.loaded_at,
+    quality.data_as_of,
+    quality.source_updated_on,
+    quality.gate_status,
+    quality.held_rows
+from flows
+left join quality on flows.month = quality.month

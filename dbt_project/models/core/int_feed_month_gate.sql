@@ -1,0 +1,72 @@
+-- Per feed and month: what the gate says about the figures shown.
+with
+
+loads as (
+
+    select * from {{ ref('stg_ops__load') }}
+
+),
+
+held_rows as (
+
+    select
+        feed,
+        month,
+        count(*) as held_rows
+    from {{ ref('stg_ops__held_row') }}
+    group by feed, month
+
+),
+
+load_months as (
+
+    select
+        loads.feed,
+        months.month::date as month,
+        loads.load_id,
+        loads.state,
+        loads.verdict
+    from loads
+    cross join lateral generate_series(loads.period_from, loads.period_to, interval '1 month') as months (month)
+
+),
+
+-- A refused delivery leaves the last good figures in place; the next accepted one takes the warning away.
+newest_decision as (
+
+    select distinct on (feed, month)
+        feed,
+        month,
+        state
+    from load_months
+    where state in ('published', 'unchanged', 'rejected')
+    order by feed, month, load_id desc
+
+),
+
+-- An unchanged delivery inherits the verdict of the published one before it.
+verdict_in_force as (
+
+    select distinct on (feed, month)
+        feed,
+        month,
+        verdict
+    from load_months
+    where state = 'published' and verdict in ('passed', 'flagged', 'held')
+    order by feed, month, load_id desc
+
+)
+
+select
+    newest_decision.feed,
+    newest_decision.month,
+    case
+        when newest_decision.state = 'rejected' then 'rejected'
+        when held_rows.held_rows > 0 then 'held'
+        when verdict_in_force.verdict = 'flagged' then 'flagged'
+        else 'passed'
+    end as gate_status,
+    coalesce(held_rows.held_rows, 0) as held_rows
+from newest_decision
+left join verdict_in_force using (feed, month)
+left join held_rows using (feed, month)

@@ -1,0 +1,181 @@
+with
+
+kpis as (
+
+    select * from {{ ref('dim_kpi') }}
+
+),
+
+warehouse as (
+
+    select * from {{ ref('int_warehouse_state') }}
+
+),
+
+-- Only periods of the KPI's own kind: a 暦年 KPI never shows a 年度 figure.
+own_history as (
+
+    select history.*
+    from {{ ref('mart_kpi_history') }} as history
+    inner join kpis on history.kpi_id = kpis.kpi_id and history.period_kind = kpis.period_kind
+
+),
+
+newest_period as (
+
+    select distinct on (kpi_id) *
+    from own_history
+    order by kpi_id asc, value_status = 'actual' desc, value_status = 'partial' desc, period_start desc
+
+),
+
+newest_actual as (
+
+    select * from newest_period
+    where value_status = 'actual'
+
+),
+
+in_progress as (
+
+    select distinct on (partials.kpi_id) partials.*
+    from own_history as partials
+    left join newest_actual on partials.kpi_id = newest_actual.kpi_id
+    where
+        partials.value_status = 'partial'
+        and (newest_actual.period_start is null or partials.period_start > newest_actual.period_start)
+    order by partials.kpi_id asc, partials.period_start desc
+
+),
+
+quality as (
+
+    select
+        kpi_id,
+        max(data_as_of) as data_as_of,
+        max(source_updated_on) as source_updated_on,
+        max(loaded_at) as loaded_at,
+        {{ worst_gate_status('gate_status') }} as gate_status,
+        sum(held_rows)::bigint as held_rows
+    from (
+        select * from newest_period
+        union
+        select * from in_progress
+    ) as shown
+    group by kpi_id
+
+),
+
+stated as (
+
+    select
+        kpis.*,
+        newest_actual.value as actual_value,
+        newest_actual.period_id as actual_period_id,
+        newest_actual.period_label as actual_period_label,
+        newest_actual.period_label_wareki as actual_period_label_wareki,
+        case
+            when kpis.kpi_type = 'none' then 'not_applicable'
+            when newest_period.value_status = 'partial' then 'not_published'
+            else newest_period.value_status
+        end as value_status,
+        coalesce(newest_period.judgement, 'not_judged') as judgement,
+        coalesce(newest_period.judgement_reason, 'no_kpi') as judgement_reason,
+        newest_period.shortfall,
+        in_progress.value as in_progress_value,
+        in_progress.period_id as in_progress_period_id,
+        in_progress.period_label as in_progress_period_label,
+        in_progress.covered_months as in_progress_covered_months,
+        in_progress.expected_months as in_progress_expected_months,
+        in_progress.same_months_year_before as in_progress_same_months_year_before,
+        coalesce(quality.data_as_of, warehouse.data_as_of) as data_as_of,
+        quality.source_updated_on,
+        quality.loaded_at,
+        coalesce(quality.gate_status, 'no_feed') as gate_status,
+        coalesce(quality.held_rows, 0) as held_rows
+    from kpis
+    left join newest_period on kpis.kpi_id = newest_period.kpi_id
+    left join newest_actual on kpis.kpi_id = newest_actual.kpi_id
+    left join in_progress on kpis.kpi_id = in_progress.kpi_id
+    left join quality on kpis.kpi_id = quality.kpi_id
+    cross join warehouse
+
+),
+
+worded as (
+
+    select
+        *,
+        {{ status_label('target_status', 'target_status') }} as target_status_ja,
+        {{ status_label('baseline_status', 'baseline_status') }} as baseline_status_ja,
+        {{ status_label('value_status', 'value_status') }} as value_status_ja,
+        {{ status_label('judgement', 'judgement') }} as judgement_ja,
+        {{ period_status_label('judgement_reason', 'judgement_reason', 'period_kind') }} as judgement_reason_ja,
+        {{ status_label('gate_status', 'gate_status') }} as gate_status_ja,
+        in_progress_covered_months || '/' || in_progress_expected_months as in_progress_coverage
+    from stated
+
+)
+
+select
+    kpi_id,
+    display_order,
+    plan,
+    pillar,
+    theme,
+    kpi_name,
+    owner_body,
+    unit,
+    display_decimals,
+    kpi_type,
+    direction,
+    period_kind,
+    {{ figure_text('target_value', 'display_decimals', 'unit', 'target_status_ja') }} as target_ja,
+    {{ figure_text('baseline_value', 'display_decimals', 'unit', 'baseline_status_ja') }} as baseline_ja,
+    {{ figure_text('actual_value', 'display_decimals', 'unit', 'value_status_ja') }} as actual_ja,
+    {{ figure_text('in_progress_value', 'display_decimals', 'unit', "'途中の値なし'") }} as in_progress_ja,
+    target_value,
+    target_period,
+    target_text,
+    target_status,
+    target_status_ja,
+    baseline_value,
+    baseline_period,
+    baseline_status,
+    baseline_status_ja,
+    actual_value,
+    actual_period_id,
+    actual_period_label,
+    actual_period_label_wareki,
+    value_status,
+    value_status_ja,
+    judgement,
+    judgement_ja,
+    judgement_reason,
+    judgement_reason_ja,
+    shortfall,
+    in_progress_value,
+    in_progress_period_id,
+    in_progress_period_label,
+    in_progress_covered_months,
+    in_progress_expected_months,
+    in_progress_coverage,
+    in_progress_same_months_year_before,
+    case
+        when kpi_type = 'none' then target_status_ja
+        else coalesce(nullif(concat_ws(
+            '・',
+            case when target_status <> 'registered' then target_status_ja end,
+            case when baseline_status <> 'registered' then baseline_status_ja end,
+            case when value_status <> 'actual' then value_status_ja end,
+            case when in_progress_coverage is not null then period_kind || '途中' || in_progress_coverage end,
+            case when judgement_reason = 'type_undetermined' then judgement_ja end
+        ), ''), 'なし')
+    end as conditions_ja,
+    data_as_of,
+    source_updated_on,
+    loaded_at,
+    gate_status,
+    gate_status_ja,
+    held_rows
+from worded

@@ -1,0 +1,20 @@
+with
+
+in_force as (
+
+    select * from {{ source('raw', 'estat_migration_flow_monthly') }}
+    where {{ known_at_as_of() }}
+
+)
+
+select
+    period as month,
+    origin_area_code,
+    destination_area_code,
+    sex_code,
+    persons,
+    persons_mark,
+    known_from as loaded_at
+from in_force
+-- The diagonal is no move between prefectures; the table shows marks there.
+where origin_area_code <> destination_area_code

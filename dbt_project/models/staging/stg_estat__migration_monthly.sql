@@ -1,0 +1,19 @@
+with
+
+in_force as (
+
+    select * from {{ source('raw', 'estat_migration_monthly') }}
+    where {{ known_at_as_of() }}
+
+)
+
+select
+    period as month,
+    area_code,
+    sex_code,
+    nationality_code,
+    indicator_code,
+    persons,
+    persons_mark,
+    known_from as loaded_at
+from in_force
