@@ -1,8 +1,8 @@
-"""Deliveries for the marts' tests: the published figures written into `ops` and `raw` as the loader leaves them.
+"""Deliveries for the marts' tests: the published figures, written into `ops` and `raw` as the loader does.
 
-`figures/` holds monthly figures of e-Stat table 0003420473 (熊本県 2018-01 to 2025-02, all prefectures 2023 and 2024), the
-partner rows of the slides for 2024-01 to 2024-09, and the annual 暦年 figures. Prefectures whose figures are not in there
-are delivered as the mark ``***``, as the source does.
+`figures/` holds monthly figures of e-Stat table 0003420473 (熊本県 2018-01 to 2025-02, all prefectures 2023
+and 2024), the partner rows of the slides for 2024-01 to 2024-09, and the annual 暦年 figures. Cells of other
+prefectures are delivered as the mark ``***``, as the source does.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
-from psycopg import sql
-
 from kpi_warehouse.contract import find_contract
 from kpi_warehouse.settings import PROJECT
 from kpi_warehouse.warehouse.tables import ensure_raw
+from psycopg import sql
 
 FIGURES = Path(__file__).parent / "figures"
 MONTHLY = "estat_migration_monthly"
@@ -62,7 +61,7 @@ def first_of(month: str) -> date:
 
 
 def published_moves() -> list[Moves]:
-    """Every monthly figure we have; the nation's are the sums of months whose 47 prefectures are all known."""
+    """Every monthly figure we have; the nation's where all 47 prefectures are known."""
     known = {
         (row["year_month"], row["area_code"]): (int(row["in_migrants"]), int(row["out_migrants"]))
         for row in figures("kumamoto_monthly_migration")
@@ -72,12 +71,15 @@ def published_moves() -> list[Moves]:
     for month in sorted({month for month, _ in known}):
         members = [known[month, code] for code in PREFECTURES if (month, code) in known]
         if len(members) == len(PREFECTURES):
-            known[month, "00000"] = (sum(inflow for inflow, _ in members), sum(outflow for _, outflow in members))
+            known[month, "00000"] = (
+                sum(inflow for inflow, _ in members),
+                sum(outflow for _, outflow in members),
+            )
     return [Moves(first_of(month), area, *values) for (month, area), values in sorted(known.items())]
 
 
 def published_flows() -> list[Flow]:
-    """Flows to and from 熊本県 as the slides give them; what the three rows leave of the total goes to その他."""
+    """Flows to and from 熊本県 as the slides give them; what they leave of the total goes to その他."""
     totals = {move.month: move for move in published_moves() if move.area_code == KUMAMOTO}
     flows: list[Flow] = []
     named: dict[tuple[str, date], int] = {}
@@ -102,7 +104,7 @@ def _flow(direction: str, partner: str, month: date, movers: int) -> Flow:
 
 
 class Deliveries:
-    """Writes deliveries into a migrated warehouse. Months lie within one call; `known_from` is when it was published."""
+    """Writes deliveries into a migrated warehouse; `known_from` is when a delivery was published."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
@@ -118,7 +120,9 @@ class Deliveries:
         for feed in (MONTHLY, FLOW):
             self._connection.execute(sql.SQL("truncate {}").format(sql.Identifier("raw", feed)))
 
-    def publish_moves(self, moves: Iterable[Moves], known_from: datetime = FIRST_KNOWN, verdict: str = "passed") -> int:
+    def publish_moves(
+        self, moves: Iterable[Moves], known_from: datetime = FIRST_KNOWN, verdict: str = "passed"
+    ) -> int:
         """Publish monthly moves of every area; areas left out become marks. Returns the load."""
         given = {(move.month, move.area_code): move for move in moves}
         months = sorted({month for month, _ in given})
@@ -146,9 +150,11 @@ class Deliveries:
     ) -> int:
         """One finished row of `ops.load`."""
         row = self._connection.execute(
-            "insert into ops.load (feed, contract_version, contract_sha256, code_version, requested_period, period_from,"
-            " period_to, trigger, forced, state, verdict, source_updated_on, opened_at, published_at, finished_at)"
-            " values (%s, '1.0.0', '', 'test', %s, %s, %s, 'test', false, %s, %s, %s, %s, %s, %s) returning load_id",
+            "insert into ops.load (feed, contract_version, contract_sha256, code_version, requested_period,"
+            " period_from, period_to, trigger, forced, state, verdict, source_updated_on, opened_at,"
+            " published_at, finished_at)"
+            " values (%s, '1.0.0', '', 'test', %s, %s, %s, 'test', false, %s, %s, %s, %s, %s, %s)"
+            " returning load_id",
             [
                 feed,
                 period_to,
@@ -174,18 +180,27 @@ class Deliveries:
         )
 
     def _replace(
-        self, feed: str, months: list[date], known_from: datetime, load_id: int, rows: list[tuple[object, ...]]
+        self,
+        feed: str,
+        months: list[date],
+        known_from: datetime,
+        load_id: int,
+        rows: list[tuple[object, ...]],
     ) -> None:
         table = sql.Identifier("raw", feed)
         self._connection.execute(
-            sql.SQL("update {} set known_to = %s where period = any(%s) and known_to = 'infinity'").format(table),
+            sql.SQL("update {} set known_to = %s where period = any(%s) and known_to = 'infinity'").format(
+                table
+            ),
             [known_from, months],
         )
         key = {
             MONTHLY: "period, indicator_code, sex_code, nationality_code, area_code",
             FLOW: "period, origin_area_code, sex_code, destination_area_code",
         }[feed]
-        statement = sql.SQL("copy {} (" + key + ", persons, persons_mark, load_id, source_page, known_from) from stdin")
+        statement = sql.SQL(
+            "copy {} (" + key + ", persons, persons_mark, load_id, source_page, known_from) from stdin"
+        )
         with self._connection.cursor().copy(statement.format(table)) as copy:
             for row in rows:
                 copy.write_row((*row, load_id, 1, known_from))
@@ -196,7 +211,9 @@ def _move_rows(months: list[date], given: dict[tuple[date, str], Moves]) -> Iter
         for area in ["00000", *PREFECTURES]:
             move = given.get((month, area))
             cells = (
-                (move.in_migrants, move.out_migrants, move.in_migrants - move.out_migrants) if move else (None,) * 3
+                (move.in_migrants, move.out_migrants, move.in_migrants - move.out_migrants)
+                if move
+                else (None,) * 3
             )
             for indicator, persons in zip(("02", "03", "04"), cells, strict=True):
                 yield month, indicator, "0", "60000", area, persons, None if persons is not None else "***"

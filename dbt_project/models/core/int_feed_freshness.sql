@@ -12,5 +12,5 @@ select
     max(published_at) as data_as_of,
     max(source_updated_on) as source_updated_on
 from loads
-where state in ('published', 'unchanged')
+where published_at is not null or state = 'unchanged'
 group by feed

@@ -24,6 +24,7 @@ load_months as (
         loads.feed,
         months.month::date as month,
         loads.load_id,
+        loads.published_at,
         loads.state,
         loads.verdict
     from loads
@@ -39,7 +40,7 @@ newest_decision as (
         month,
         state
     from load_months
-    where state in ('published', 'unchanged', 'rejected')
+    where published_at is not null or state in ('unchanged', 'rejected')
     order by feed, month, load_id desc
 
 ),
@@ -52,7 +53,7 @@ verdict_in_force as (
         month,
         verdict
     from load_months
-    where state = 'published' and verdict in ('passed', 'flagged', 'held')
+    where published_at is not null and verdict in ('passed', 'flagged', 'held')
     order by feed, month, load_id desc
 
 )

@@ -32,7 +32,7 @@ newest_decision as (
         state,
         verdict
     from loads
-    where state in ('published', 'unchanged', 'rejected')
+    where published_at is not null or state in ('unchanged', 'rejected')
     order by feed asc, load_id desc
 
 ),
@@ -45,7 +45,7 @@ published as (
         max(source_updated_on) as source_updated_on,
         max(period_to) as newest_month
     from loads
-    where state in ('published', 'unchanged')
+    where published_at is not null or state = 'unchanged'
     group by feed
 
 ),

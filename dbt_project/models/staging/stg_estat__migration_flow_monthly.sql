@@ -12,7 +12,7 @@ select
     origin_area_code,
     destination_area_code,
     sex_code,
-    persons,
+    persons::bigint as persons,
     persons_mark,
     known_from as loaded_at
 from in_force

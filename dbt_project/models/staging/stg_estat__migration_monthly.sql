@@ -13,7 +13,7 @@ select
     sex_code,
     nationality_code,
     indicator_code,
-    persons,
+    persons::bigint as persons,
     persons_mark,
     known_from as loaded_at
 from in_force

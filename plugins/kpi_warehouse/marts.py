@@ -1,0 +1,357 @@
+"""History → marts: dbt builds beside, tests there, and one transaction swaps.
+
+`build` runs the dbt project in this process into the schema ``marts_next`` and, when every model and test
+has passed, renames it to ``marts`` with its grants in one transaction. A failure leaves ``marts`` as it was.
+An as-of build makes the same tables from what was known at an instant, in a schema that BI does not see.
+
+Builds of one database wait for each other on an advisory lock. The process may be killed at any instruction:
+the next build clears away what was left and starts again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from kpi_warehouse.contract import contracts
+from kpi_warehouse.errors import BuildFailed, KpiError, LoadConflict, StorageFailed
+from kpi_warehouse.marts_dbt import Node, run_dbt
+from kpi_warehouse.settings import settings
+from kpi_warehouse.warehouse.connection import connect
+from kpi_warehouse.warehouse.tables import ensure_raw
+
+MARTS = "marts"
+NEXT = "marts_next"
+RETIRED = "marts_retired_"
+READER = "kpi_reader"
+BUILD_LOCK = 0x4B50_4942
+WAIT_FOR_OTHER_BUILD = "10min"
+# A BI query may still read the retired tables: it is not waited for, the next build drops them.
+WAIT_FOR_READERS = "2s"
+SOURCE_SUFFIXES = {".sql", ".yml", ".csv", ".md"}
+
+
+@dataclass(frozen=True)
+class Built:
+    """What `build` did. ``unchanged``: nothing is new since `build_id`, so nothing ran, `nodes` is empty."""
+
+    build_id: int
+    state: Literal["published", "unchanged"]
+    nodes: tuple[Node, ...]
+    seconds: float
+    schema_name: str
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a build is made from: the code with the KPI catalogue, and the state of history and gate."""
+
+    code_version: str
+    history: str
+    newest_load_id: int | None
+
+
+def build(as_of: datetime | None = None, *, force: bool = False) -> Built:
+    """Build and test the marts, then publish them.
+
+    Args:
+        as_of: build what was known at this instant (without a zone: Japan time) into a schema of its own,
+            ``marts_asof_<UTC instant>``, which stays for analysis and is not granted to BI.
+        force: build even when history, gate, catalogue and code are those of the published marts.
+
+    Raises:
+        BuildFailed: a model or test failed; the message names them and ``marts`` is unchanged.
+        LoadConflict: another build held the warehouse for longer than ten minutes.
+        StorageFailed: the database went away.
+    """
+    instant = _past_instant(as_of)
+    with _alone() as connection:
+        return _build(connection, instant, force=force)
+
+
+def board(as_of: datetime | None = None) -> list[dict[str, Any]]:
+    """The rows of ``mart_kpi_board`` in display order: one dict per KPI, keyed by column; always every KPI.
+
+    With `as_of` the board is built as of that instant, read, and its schema dropped again.
+
+    Raises:
+        KpiError: the marts have not been built yet.
+        BuildFailed, LoadConflict, StorageFailed: see `build`.
+    """
+    instant = _past_instant(as_of)
+    if instant is None:
+        with connect("kpi_transformer") as connection:
+            return _read_board(connection, MARTS)
+    with _alone() as connection:
+        built = _build(connection, instant, force=True)
+        try:
+            return _read_board(connection, built.schema_name)
+        finally:
+            _drop_schemas(connection, built.schema_name)
+
+
+def _past_instant(as_of: datetime | None) -> datetime | None:
+    if as_of is None:
+        return None
+    instant = (as_of if as_of.tzinfo else as_of.replace(tzinfo=ZoneInfo("Asia/Tokyo"))).astimezone(UTC)
+    if instant > datetime.now(UTC):
+        raise KpiError(
+            f"時点 {as_of.isoformat()} は未来です。過去の日時を指定してください。", "marts.as_of_in_future"
+        )
+    return instant
+
+
+@contextmanager
+def _alone() -> Iterator[psycopg.Connection]:
+    """A connection that is the only one building; a lost connection gives the lock back by itself."""
+    with connect("kpi_transformer", autocommit=True) as connection:
+        try:
+            connection.execute(sql.SQL("set lock_timeout = {}").format(WAIT_FOR_OTHER_BUILD))
+            connection.execute("select pg_advisory_lock(%s)", [BUILD_LOCK])
+            connection.execute("reset lock_timeout")
+        except psycopg.errors.LockNotAvailable:
+            raise LoadConflict(
+                "別の構築が10分以上続いているため、待つのをやめました。終わってからもう一度実行してください。",
+                "marts.busy",
+            ) from None
+        try:
+            yield connection
+        except psycopg.OperationalError as error:
+            raise StorageFailed(
+                f"構築の途中でデータベースとの接続が切れました：{error}。公開中の marts は変えていません。",
+                "marts.database_lost",
+            ) from error
+
+
+def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: bool) -> Built:
+    started = time.monotonic()
+    _ensure_sources()
+    inputs = _inputs(connection)
+    published = None if force or as_of else _published_from(connection, inputs)
+    if published is not None:
+        return Built(published, "unchanged", (), time.monotonic() - started, MARTS)
+
+    schema = f"marts_asof_{as_of:%Y%m%dt%H%M%S}" if as_of else NEXT
+    _clear_away(connection, schema)
+    build_id = _open(connection, as_of, schema if as_of else MARTS, inputs)
+    try:
+        nodes = run_dbt(schema, as_of)
+        _record(connection, build_id, nodes)
+        _raise_failures(nodes)
+        with connection.transaction():
+            connection.execute(
+                sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(f"{schema}_seeds"))
+            )
+            if as_of is None:
+                _swap(connection, build_id)
+            _close(connection, build_id, "published")
+    except KpiError as error:
+        _close(connection, build_id, "failed", error.message_ja)
+        if as_of is not None:
+            _drop_schemas(connection, schema, f"{schema}_seeds")
+        raise
+    _drop_retired(connection)
+    return Built(build_id, "published", nodes, time.monotonic() - started, schema if as_of else MARTS)
+
+
+def _ensure_sources() -> None:
+    """Make the empty table of a feed that was never loaded: the marts show it as not published."""
+    with connect("kpi_loader") as connection:
+        for contract in contracts(settings().contracts):
+            ensure_raw(connection, contract)
+
+
+def _inputs(connection: psycopg.Connection) -> _Inputs:
+    """Taken before dbt reads: a load that finishes meanwhile makes the next build run, at worst in vain."""
+    row = connection.execute(
+        """
+        with decisions as (
+            select
+                feed,
+                max(load_id) filter (where published_at is not null) as published,
+                max(source_updated_on) as source_updated_on,
+                (array_agg(state order by load_id desc))[1] as newest
+            from ops.load
+            where published_at is not null or state in ('unchanged', 'rejected')
+            group by feed
+        ),
+        held as (
+            select feed, period, count(*) as rows from ops.held_row where state = 'held' group by feed, period
+        )
+        select
+            (select max(published) from decisions),
+            (select jsonb_agg(decisions order by feed) from decisions)::text,
+            (select jsonb_agg(held order by feed, period) from held)::text
+        """
+    ).fetchone()
+    assert row is not None  # noqa: S101 - scalar subqueries give exactly one row
+    history = hashlib.sha256(repr(row).encode()).hexdigest()
+    return _Inputs(_code_version(settings().project / "dbt_project"), history, row[0])
+
+
+def _code_version(project: Path) -> str:
+    """Version of this package and a digest of the dbt project, whose seeds hold the KPI catalogue."""
+    digest = hashlib.sha256()
+    for path in sorted(project.rglob("*")):
+        if path.suffix in SOURCE_SUFFIXES and not {"target", "logs"} & set(path.relative_to(project).parts):
+            digest.update(str(path.relative_to(project)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return f"{version('kumamoto-kpi-warehouse')}+{digest.hexdigest()[:12]}"
+
+
+def _published_from(connection: psycopg.Connection, inputs: _Inputs) -> int | None:
+    """The build behind the marts in use, if it was made from the same inputs."""
+    row = connection.execute(
+        """
+        select build.build_id, build.code_version, step.detail ->> 'history'
+        from ops.build as build
+        join ops.step as step using (build_id)
+        where
+            build.state = 'published'
+            and build.as_of is null
+            and to_regclass('marts.mart_kpi_board') is not null
+        order by build.build_id desc
+        limit 1
+        """
+    ).fetchone()
+    if row is None or (row[1], row[2]) != (inputs.code_version, inputs.history):
+        return None
+    return int(row[0])
+
+
+def _clear_away(connection: psycopg.Connection, schema: str) -> None:
+    """Remove what a killed build left. We hold the lock, so nobody is building."""
+    with connection.transaction():
+        connection.execute(
+            "update ops.step set finished_at = clock_timestamp(), outcome = 'abandoned'"
+            " where verb = 'build' and finished_at is null"
+        )
+        connection.execute(
+            "update ops.build set state = 'failed', finished_at = clock_timestamp(), error = %s"
+            " where state = 'building'",
+            ["途中で止まりました。"],
+        )
+    _drop_schemas(connection, schema, f"{schema}_seeds")
+    _drop_retired(connection)
+
+
+def _open(connection: psycopg.Connection, as_of: datetime | None, schema: str, inputs: _Inputs) -> int:
+    with connection.transaction():
+        row = connection.execute(
+            "insert into ops.build (as_of, state, schema_name, code_version, history_load_id)"
+            " values (%s, 'building', %s, %s, %s) returning build_id",
+            [as_of, schema, inputs.code_version, inputs.newest_load_id],
+        ).fetchone()
+        assert row is not None  # noqa: S101 - insert … returning gives exactly one row
+        connection.execute(
+            "insert into ops.step (build_id, verb, detail) values (%s, 'build', %s)",
+            [row[0], Jsonb({"history": inputs.history})],
+        )
+    return int(row[0])
+
+
+def _close(connection: psycopg.Connection, build_id: int, state: str, error: str | None = None) -> None:
+    with connection.transaction():
+        connection.execute(
+            "update ops.build set state = %s, finished_at = clock_timestamp(), error = %s"
+            " where build_id = %s",
+            [state, error, build_id],
+        )
+        connection.execute(
+            "update ops.step set finished_at = clock_timestamp(), outcome = %s"
+            " where build_id = %s and verb = 'build'",
+            [state, build_id],
+        )
+
+
+def _record(connection: psycopg.Connection, build_id: int, nodes: tuple[Node, ...]) -> None:
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.build_node (build_id, node, kind, status, seconds, message)"
+            " values (%s, %s, %s, %s, %s, %s)",
+            [
+                (build_id, node.name, node.kind, node.status, node.seconds, node.message or None)
+                for node in nodes
+            ],
+        )
+
+
+def _raise_failures(nodes: tuple[Node, ...]) -> None:
+    failed = [node for node in nodes if node.failed]
+    if failed:
+        listed = "\n".join(f"・{node.name}：{node.message}" for node in failed)
+        raise BuildFailed(
+            f"マートの構築で {len(failed)} 件が不合格でした。公開中の marts は変えていません。\n{listed}",
+            "marts.failed",
+        )
+
+
+def _swap(connection: psycopg.Connection, build_id: int) -> None:
+    """`marts_next` becomes `marts`, readable by BI; runs inside the caller's transaction.
+
+    The retired schema is dropped after the commit: a drop waits for running queries, and new ones would
+    wait behind it.
+    """
+    retired = sql.Identifier(f"{RETIRED}{build_id}")
+    if _schemas(connection, MARTS):
+        connection.execute(sql.SQL("alter schema {} rename to {}").format(sql.Identifier(MARTS), retired))
+    for statement in (
+        "alter schema {next} rename to {marts}",
+        "comment on schema {marts} is {comment}",
+        "grant usage on schema {marts} to {reader}",
+        "grant select on all tables in schema {marts} to {reader}",
+        "alter default privileges in schema {marts} grant select on tables to {reader}",
+    ):
+        connection.execute(
+            sql.SQL(statement).format(
+                next=sql.Identifier(NEXT),
+                marts=sql.Identifier(MARTS),
+                reader=sql.Identifier(READER),
+                comment=sql.Literal(f"BI が読む表（構築番号 {build_id}）。検査に合格したものだけが入る。"),
+            )
+        )
+
+
+def _schemas(connection: psycopg.Connection, pattern: str) -> list[str]:
+    rows = connection.execute("select nspname from pg_namespace where nspname like %s order by 1", [pattern])
+    return [name for (name,) in rows]
+
+
+def _drop_schemas(connection: psycopg.Connection, *names: str) -> None:
+    for name in names:
+        connection.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(name)))
+
+
+def _drop_retired(connection: psycopg.Connection) -> None:
+    for name in _schemas(connection, RETIRED.replace("_", r"\_") + "%"):
+        try:
+            with connection.transaction():
+                connection.execute(sql.SQL("set local lock_timeout = {}").format(WAIT_FOR_READERS))
+                _drop_schemas(connection, name)
+        except psycopg.errors.LockNotAvailable:
+            continue
+
+
+def _read_board(connection: psycopg.Connection, schema: str) -> list[dict[str, Any]]:
+    query = sql.SQL("select * from {} order by display_order").format(
+        sql.Identifier(schema, "mart_kpi_board")
+    )
+    try:
+        with connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query).fetchall()
+    except psycopg.errors.UndefinedTable:
+        raise KpiError(
+            "マートがまだありません。`kpi build` を実行してください。", "marts.not_built"
+        ) from None

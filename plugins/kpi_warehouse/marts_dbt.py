@@ -1,0 +1,116 @@
+"""dbt in this process: one build of the project in `dbt_project` into one schema, and what each node said."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.conninfo import conninfo_to_dict
+
+from kpi_warehouse.errors import BuildFailed
+from kpi_warehouse.settings import settings
+from kpi_warehouse.warehouse.connection import warehouse_url
+
+# What dbt appends to a message for the author of a macro; of no use to a reader of the message.
+_TRACES = ("\n  > in macro", "\n  compiled code at")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One seed, model or test of a build. `status` is dbt's word; `message` is empty when all is well."""
+
+    name: str
+    kind: str
+    status: str
+    seconds: float
+    message: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether this node itself failed (not merely skipped because another did)."""
+        return self.status in {"error", "fail", "runtime error"}
+
+
+def run_dbt(schema: str, as_of: datetime | None) -> tuple[Node, ...]:
+    """Build and test every node into `schema`; dbt's unit tests run with the tests of the code, not here.
+
+    Raises:
+        BuildFailed: dbt could not run at all (the project does not parse, no connection).
+    """
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415 - 2.5 s that only a build pays
+    from dbt.artifacts.schemas.run import RunExecutionResult  # noqa: PLC0415
+
+    project = settings().project / "dbt_project"
+    variables = {"as_of": as_of.isoformat() if as_of else ""}
+    # Artifacts of dbt are neither shared between processes nor kept: what matters of them goes to `ops`.
+    with (
+        tempfile.TemporaryDirectory(prefix="kpi-build-") as scratch,
+        _environment(_connection_settings(schema)),
+    ):
+        outcome = dbtRunner().invoke(
+            [
+                *("build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)),
+                *("--project-dir", str(project), "--profiles-dir", str(project)),
+                *("--target-path", f"{scratch}/target", "--log-path", f"{scratch}/logs"),
+                *("--no-partial-parse", "--no-write-json", "--log-level", "none", "--log-level-file", "none"),
+            ]
+        )
+    if not isinstance(outcome.result, RunExecutionResult):
+        raise BuildFailed(
+            f"dbt を実行できませんでした：{outcome.exception}", "marts.dbt"
+        ) from outcome.exception
+    return tuple(
+        Node(
+            name=result.node.name,
+            kind=str(result.node.resource_type),
+            status=str(result.status),
+            seconds=round(result.execution_time, 3),
+            message=_explain(result),
+        )
+        for result in outcome.result.results
+    )
+
+
+def _explain(result: Any) -> str:
+    """What a failing node means (its Japanese description), then what dbt or the database said."""
+    if str(result.status) in {"success", "pass"}:
+        return ""
+    said = result.message or ""
+    for trace in _TRACES:
+        said = said.partition(trace)[0]
+    return "\n".join(part.strip() for part in (result.node.description, said) if part.strip())
+
+
+def _connection_settings(schema: str) -> dict[str, str]:
+    """Environment that `dbt_project/profiles.yml` reads. dbt hides variables with its secret prefix."""
+    parts = conninfo_to_dict(warehouse_url())
+    wanted = {
+        "KPI_DBT_HOST": parts.get("host"),
+        "KPI_DBT_PORT": parts.get("port"),
+        "KPI_DBT_DATABASE": parts.get("dbname"),
+        "KPI_DBT_USER": parts.get("user"),
+        "KPI_DBT_SSLMODE": parts.get("sslmode"),
+        "DBT_ENV_SECRET_KPI_PASSWORD": parts.get("password"),
+        "KPI_DBT_SCHEMA": schema,
+    }
+    return {name: str(value) for name, value in wanted.items() if value is not None}
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            if name in before:
+                os.environ[name] = before[name]
+            else:
+                del os.environ[name]
