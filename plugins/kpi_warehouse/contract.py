@@ -22,7 +22,14 @@ from kpi_warehouse.errors import ContractError
 Severity = Literal["critical", "warning", "info"]
 Scope = Literal["table", "rows"]
 
-SQL_TYPES = {"string": "text", "date": "date", "integer": "bigint", "number": "numeric", "boolean": "boolean"}
+# logicalType → the physicalTypes it may have; never float, so that a number is published as it was delivered.
+SQL_TYPES = {
+    "string": ("text",),
+    "date": ("date",),
+    "integer": ("integer", "bigint"),
+    "number": ("numeric",),
+    "boolean": ("boolean",),
+}
 SEVERITIES = ("critical", "warning", "info")
 SCOPES = ("table", "rows")
 _CODE_POINTERS = re.compile(r"[a-z][a-z0-9_]*")
@@ -250,8 +257,11 @@ class _Reader:
     def _column(self, at: int, column: dict[str, Any]) -> Column:
         here = ("schema", 0, "properties", at)
         custom = _custom(column)
-        if column.get("logicalType") not in SQL_TYPES:
+        allowed = SQL_TYPES.get(column.get("logicalType", ""), ())
+        if not allowed:
             self.file.fault((*here, "logicalType"), column.get("logicalType"), " / ".join(SQL_TYPES))
+        elif column.get("physicalType") not in allowed:
+            self.file.fault((*here, "physicalType"), column.get("physicalType"), " / ".join(allowed))
         for key in ("businessName", "description"):
             if not column.get(key):
                 self.file.fault((*here, key), None, "利用者が読む日本語の説明")
@@ -267,7 +277,7 @@ class _Reader:
             name=column["name"],
             label_ja=column.get("businessName", ""),
             source_name=column.get("physicalName"),
-            sql_type=SQL_TYPES.get(column.get("logicalType", ""), "text"),
+            sql_type=column.get("physicalType", ""),
             required=bool(column.get("required")),
             is_key=bool(column.get("primaryKey")),
             description_ja=column.get("description", ""),

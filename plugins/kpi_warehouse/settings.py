@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
@@ -36,6 +38,8 @@ class Settings(BaseSettings):
     estat_requests_per_second: float = 1.0
     estat_timeout_seconds: float = 60.0
 
+    code_version: str = ""
+
     @field_validator("project", "home", "contracts")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
@@ -50,6 +54,18 @@ class Settings(BaseSettings):
     def inbox_url(self) -> str:
         """fsspec URL that divisions drop files into; the default is a folder below `home`."""
         return self.inbox or (self.home / "inbox").as_uri()
+
+
+@cache
+def code_version() -> str:
+    """What code is running: `KPI_CODE_VERSION` (set in images), else the package version and the commit checked out."""
+    if settings().code_version:
+        return settings().code_version
+    commit = subprocess.run(
+        ["git", "-C", str(PROJECT), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    package = version("kumamoto-kpi-warehouse")
+    return f"{package}+{commit}" if commit else package
 
 
 @cache

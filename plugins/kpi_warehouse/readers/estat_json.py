@@ -23,7 +23,8 @@ import msgspec
 from kpi_warehouse.contract import Contract
 from kpi_warehouse.errors import UnreadableValue
 
-WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
+# A longer number does not fit the column: it is kept as text and held by the gate, not cut.
+WHOLE_NUMBER = {"integer": re.compile(r"-?[0-9]{1,9}"), "bigint": re.compile(r"-?[0-9]{1,18}")}
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 # What msgspec says: "Object missing required field `@area` - at `$.….VALUE[1]`", "Invalid … - at `$.….VALUE[1].@area`".
 _PLACE = re.compile(r"(?:field `(?P<missing>[^`]+)`.*)?VALUE(?:\[(?P<row>\d+)\])?(?:\.(?P<name>[^`]+))?`")
@@ -90,6 +91,7 @@ class PageReader:
         )
         root = msgspec.defstruct("GetStatsData", [("STATISTICAL_DATA", body | None, None)])
         self._decoder = msgspec.json.Decoder(msgspec.defstruct("Page", [("GET_STATS_DATA", root)]))
+        self._number = WHOLE_NUMBER[contract.value.sql_type]
         self._format = _row_formatter([axis.name for axis in contract.axes])
 
     def read(self, body: bytes, page: int) -> PageRows:
@@ -117,7 +119,7 @@ class PageReader:
         if not isinstance(values, list):  # a single element comes as an object
             values = [values]
         numbers = answer.RESULT_INF
-        text = self._format(values, self._dates, _Fragments(page))
+        text = self._format(values, self._dates, _Fragments(self._number, page))
         return PageRows(text.encode(), len(values), numbers.TOTAL_NUMBER, numbers.FROM_NUMBER, numbers.TO_NUMBER)
 
     def _unreadable(self, body: bytes, page: int, problem: str) -> UnreadableValue:
@@ -142,12 +144,12 @@ class PageReader:
 class _Fragments(dict[str, str]):
     """Text of a value → its COPY fragment `value, mark, page`; each distinct text is judged once."""
 
-    def __init__(self, page: int) -> None:
+    def __init__(self, number: re.Pattern[str], page: int) -> None:
         super().__init__()
-        self._page = page
+        self._number, self._page = number, page
 
     def __missing__(self, text: str) -> str:
-        if WHOLE_NUMBER.fullmatch(text):
+        if self._number.fullmatch(text):
             fragment = f"{text}\t\\N\t{self._page}"
         else:
             fragment = f"\\N\t{text.translate(_COPY_ESCAPES)}\t{self._page}"

@@ -14,6 +14,7 @@ import psycopg
 from psycopg import sql
 
 from kpi_warehouse.contract import Contract
+from kpi_warehouse.errors import GateRejected
 from kpi_warehouse.warehouse.tables import create_current_index, current_index, names, raw_table, stage_table
 
 
@@ -40,22 +41,42 @@ def digest_periods(connection: psycopg.Connection, contract: Contract, load_id: 
     """Digest every period of a stage table and compare with what was last accepted. One scan of the stage table.
 
     Two sums of a 64-bit row hash (its low and its high half) and the count: independent of order, and unlike XOR not
-    blind to a row that comes twice.
+    blind to a row that comes twice. Periods accepted under another text of the contract count as changed: what a new
+    rule would say of them is not known.
     """
     period, *rest = contract.key_names
     rows = connection.execute(
         sql.SQL(
-            "select d.period, d.rows, d.digest, (p.rows, p.digest) is distinct from (d.rows, d.digest) from ("
+            "select d.period, d.rows, d.digest,"
+            " (p.rows, p.digest, l.contract_sha256) is distinct from (d.rows, d.digest, {contract}) from ("
             " select {period} as period, count(*) as rows,"
             " sum(hash & 4294967295)::text || '.' || sum(hash >> 32)::text as digest"
             " from (select {period}, hash_record_extended(row({columns}), 0) as hash from {stage}) as hashed group by 1"
-            ") as d left join ops.period_digest as p on p.feed = %s and p.period = d.period order by d.period"
+            ") as d left join ops.period_digest as p on p.feed = %s and p.period = d.period"
+            " left join ops.load as l on l.load_id = p.load_id order by d.period"
         ).format(
+            contract=sql.Literal(contract.sha256),
             period=sql.Identifier(period),
             columns=names([*rest, contract.value.name, contract.mark.name]),
             stage=stage_table(contract, load_id),
         ),
         [contract.feed],
+    ).fetchall()
+    return [PeriodDigest(*row) for row in rows]
+
+
+def changed_periods(connection: psycopg.Connection, contract: Contract, load_id: int) -> list[PeriodDigest]:
+    """The load's periods that differ from what is accepted now; cheap, from the digests the gate recorded.
+
+    Between gate and publish another load may have been accepted, so the comparison is made again under the lock.
+    """
+    rows = connection.execute(
+        "select d.period, d.rows, d.digest, true from ops.load_period as d"
+        " left join ops.period_digest as p on p.feed = %s and p.period = d.period"
+        " left join ops.load as l on l.load_id = p.load_id"
+        " where d.load_id = %s and (p.rows, p.digest, l.contract_sha256) is distinct from (d.rows, d.digest, %s)"
+        " order by d.period",
+        [contract.feed, load_id, contract.sha256],
     ).fetchall()
     return [PeriodDigest(*row) for row in rows]
 
@@ -135,15 +156,11 @@ def _write_all(
 def _write_difference(
     connection: psycopg.Connection, contract: Contract, parts: dict[str, sql.Composable], months: list[date]
 ) -> tuple[int, int]:
-    """Periods with accepted rows: close what differs, open what is new. Held keys stay as they are."""
-    connection.execute(
-        sql.SQL(
-            "create temporary table closing on commit drop as"
-            " select {valued} from {raw} where known_to = 'infinity' and {period} = any(%s)"
-            " except select {valued} from {stage} where {period} = any(%s)"
-        ).format(**parts),
-        [months, months],
-    )
+    """Periods with accepted rows: open what is new, close what it replaces. Held rows replace nothing.
+
+    One set difference finds what is new; the unique index finds what that replaces. Counting then proves that no key went
+    away: rows before, plus those opened, minus those closed, must be the rows delivered.
+    """
     connection.execute(
         sql.SQL(
             "create temporary table opening on commit drop as"
@@ -152,18 +169,39 @@ def _write_difference(
         ).format(**parts),
         [months, months],
     )
-    connection.execute("analyze closing")
     connection.execute("analyze opening")
+    before = _count(connection, sql.SQL("{raw} where known_to = 'infinity' and {period} = any(%s)").format(**parts), months)
     closed = connection.execute(
         sql.SQL(
-            "update {raw} as r set known_to = {known_from} from closing as c where r.known_to = 'infinity' and {same_key}"
-            " and not exists (select 1 from {stage} as r where r.held_by is not null and {same_key})"
+            "update {raw} as r set known_to = {known_from} from opening as c where r.known_to = 'infinity' and {same_key}"
         ).format(**parts)
     ).rowcount
     opened = connection.execute(
         sql.SQL(
             "insert into {raw} ({columns}) select {staged}, {load_id}, {known_from} from {stage} as s"
-            " join opening as c using ({key})"
+            " join opening using ({key})"
         ).format(**parts)
     ).rowcount
+    delivered = _count(connection, sql.SQL("{stage} where {period} = any(%s)").format(**parts), months)
+    held_new = _count(
+        connection,
+        sql.SQL(
+            "{stage} as c where {period} = any(%s) and held_by is not null"
+            " and not exists (select 1 from {raw} as r where r.known_to = 'infinity' and {same_key})"
+        ).format(**parts),
+        months,
+    )
+    vanished = before + opened - closed - (delivered - held_new)
+    if vanished:
+        raise GateRejected(
+            f"{contract.title_ja}：前回まであったセルが {vanished:,} 件、今回の提供から消えています。"
+            "何も公表していません。提供元の表が変わっていないか確認してください。",
+            "gate.cells_vanished",
+        )
     return opened, closed
+
+
+def _count(connection: psycopg.Connection, source: sql.Composable, months: list[date]) -> int:
+    row = connection.execute(sql.SQL("select count(*) from ") + source, [months]).fetchone()
+    assert row is not None
+    return int(row[0])

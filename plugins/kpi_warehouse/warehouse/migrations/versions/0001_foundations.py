@@ -65,14 +65,14 @@ create table ops.load (
     contract_version text not null,
     contract_sha256 text not null,
     code_version text not null,
-    requested_period date not null,
-    period_from date not null,
-    period_to date not null,
+    requested_period date,
+    period_from date,
+    period_to date,
     trigger text not null,
     run_ref text,
     forced boolean not null,
     state text not null check (state in (
-        'open', 'fetched', 'staged', 'gated', 'published', 'unchanged', 'rejected', 'failed', 'abandoned', 'superseded'
+        'open', 'waiting', 'fetched', 'staged', 'gated', 'published', 'unchanged', 'rejected', 'failed', 'abandoned', 'superseded'
     )),
     verdict text check (verdict in ('passed', 'flagged', 'held', 'rejected', 'inherited')),
     source_updated_on date,
@@ -89,14 +89,14 @@ create table ops.load (
     finished_at timestamptz
 );
 create index on ops.load (feed, state, load_id);
-create unique index on ops.load (feed, requested_period, run_ref) where run_ref is not null;
+create unique index on ops.load (feed, run_ref) where run_ref is not null;
 comment on table ops.load is '取込1回（フィード×対象月）の記録';
 
 create table ops.load_page (
     load_id bigint not null references ops.load,
     page integer not null,
+    part integer not null,
     sha256 text not null references ops.landed,
-    values_sha256 text,
     url text not null,
     params jsonb not null,
     first_row bigint,

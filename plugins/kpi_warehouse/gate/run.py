@@ -1,0 +1,291 @@
+"""The gate: staged rows → verdict, with every result, held row and reason written to `ops`.
+
+Order: completeness against the source's own count, months, keys and coverage first (they need no scan or one index);
+then the contract's suite on the periods that changed. A delivery that changes nothing inherits the earlier verdict.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from kpi_warehouse.contract import Contract, Scope, Severity
+from kpi_warehouse.warehouse.connection import sqlalchemy_url, warehouse_url
+from kpi_warehouse.warehouse.history import PeriodDigest
+from kpi_warehouse.warehouse.tables import ensure_raw, names, stage_name, stage_table
+
+Outcome = Literal["passed", "flagged", "held", "rejected", "inherited"]
+EXAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Result of one expectation. `examples` holds at most 20 failing rows (aggregates and codes, never persons)."""
+
+    expectation: str
+    severity: Severity
+    scope: Scope
+    success: bool
+    unexpected_count: int
+    reason_ja: str
+    examples: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate decided, from what, and how many rows wait."""
+
+    outcome: Outcome
+    findings: list[Finding]
+    held_rows: int
+
+    @property
+    def broken(self) -> list[Finding]:
+        """Findings that failed."""
+        return [finding for finding in self.findings if not finding.success]
+
+
+def judge(
+    connection: psycopg.Connection,
+    contract: Contract,
+    load_id: int,
+    *,
+    asked: list[date],
+    declared_rows: int,
+    staged_rows: int,
+    periods: list[PeriodDigest],
+) -> Verdict:
+    """Judge one staged load. Commits nothing but the stage table's marks of held rows; the caller records the verdict.
+
+    Args:
+        asked: months the pull asked for; each must have come.
+        declared_rows: the source's own count (sum of TOTAL_NUMBER over the requests).
+        staged_rows: rows that arrived in the stage table.
+        periods: digests of the delivered periods, see `history.digest_periods`.
+    """
+    changed = [entry.period for entry in periods if entry.changed]
+    findings = [
+        _rows_match_source(declared_rows, staged_rows),
+        _months_delivered(asked, periods),
+        _coverage_kept(connection, contract, periods),
+    ]
+    if not changed and all(finding.success for finding in findings):
+        return Verdict("inherited", findings, 0)
+    findings.append(_keys_unique(connection, contract, load_id))
+    connection.commit()
+    if all(finding.success for finding in findings):
+        findings += _suite_findings(contract, load_id, changed, whole=len(changed) == len(periods))
+    broken = [finding for finding in findings if not finding.success]
+    if any(finding.severity == "critical" and finding.scope == "table" for finding in broken):
+        return Verdict("rejected", findings, 0)
+    held = sum(
+        _hold(connection, contract, load_id, finding, changed)
+        for finding in broken
+        if finding.severity == "critical" and finding.scope == "rows"
+    )
+    outcome: Outcome = "held" if held else "flagged" if any(f.severity == "warning" for f in broken) else "passed"
+    return Verdict(outcome, findings, held)
+
+
+def record(connection: psycopg.Connection, contract: Contract, load_id: int, verdict: Verdict) -> None:
+    """Write results and held rows of a verdict (again: an earlier try of the same load is replaced)."""
+    connection.execute("delete from ops.gate_result where load_id = %s", [load_id])
+    connection.execute("delete from ops.held_row where load_id = %s", [load_id])
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.gate_result (load_id, expectation, severity, scope, success, unexpected_count, observed,"
+            " reason_ja) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (load_id, f.expectation, f.severity, f.scope, f.success, f.unexpected_count, Jsonb(f.examples), f.reason_ja)
+                for f in verdict.findings
+            ],
+        )
+    if verdict.held_rows:
+        connection.execute(
+            sql.SQL(
+                "insert into ops.held_row (load_id, feed, period, row, expectation, reason_ja, source_ref)"
+                " select g.load_id, {feed}, s.{period}, to_jsonb(s), g.expectation, g.reason_ja,"
+                " {table_id} || ' ' || concat_ws(' ', {key}) || ' p.' || s.source_page"
+                " from {stage} as s join ops.gate_result as g on g.load_id = {load_id} and g.expectation = s.held_by"
+            ).format(
+                feed=sql.Literal(contract.feed),
+                period=sql.Identifier(contract.period.name),
+                table_id=sql.Literal(contract.source.table_id),
+                key=names(contract.key_names, "s"),
+                stage=stage_table(contract, load_id),
+                load_id=sql.Literal(load_id),
+            )
+        )
+
+
+def _rows_match_source(declared: int, staged: int) -> Finding:
+    return Finding(
+        "row_count_matches_source",
+        "critical",
+        "table",
+        declared == staged,
+        abs(declared - staged),
+        f"届いた行数が、提供元の示す件数（TOTAL_NUMBER）と一致すること。提供元 {declared:,} 件、届いた {staged:,} 件。",
+        [] if declared == staged else [{"declared_rows": declared, "staged_rows": staged}],
+    )
+
+
+def _months_delivered(asked: list[date], periods: list[PeriodDigest]) -> Finding:
+    missing = sorted(set(asked) - {entry.period for entry in periods})
+    return Finding(
+        "months_delivered",
+        "critical",
+        "table",
+        not missing,
+        len(missing),
+        "公表済みの月が途中で抜けていないこと。抜けた月は年の合計を黙って小さくするため。",
+        [{"missing_period": f"{month:%Y-%m}"} for month in missing[:EXAMPLES]],
+    )
+
+
+def _coverage_kept(connection: psycopg.Connection, contract: Contract, periods: list[PeriodDigest]) -> Finding:
+    """Exact for whole rows that go; publish checks the keys themselves before it closes any."""
+    accepted = dict(
+        connection.execute("select period, rows from ops.period_digest where feed = %s", [contract.feed]).fetchall()
+    )
+    shrunk = [
+        {"period": f"{entry.period:%Y-%m}", "accepted_rows": accepted[entry.period], "delivered_rows": entry.rows}
+        for entry in periods
+        if entry.rows < accepted.get(entry.period, 0)
+    ]
+    return Finding(
+        "coverage_did_not_shrink",
+        "critical",
+        "table",
+        not shrunk,
+        len(shrunk),
+        "前回まであったセルが今回の提供から消えていないこと。",
+        shrunk[:EXAMPLES],
+    )
+
+
+def _keys_unique(connection: psycopg.Connection, contract: Contract, load_id: int) -> Finding:
+    """Uniqueness is taken from a unique index on the stage table: the cheapest exact proof there is."""
+    table, key = stage_table(contract, load_id), names(contract.key_names)
+    duplicates: list[dict[str, Any]] = []
+    index = sql.Identifier(f"{stage_name(contract, load_id)}_key")
+    try:
+        with connection.transaction():
+            connection.execute(sql.SQL("create unique index if not exists {} on {} ({})").format(index, table, key))
+    except psycopg.errors.UniqueViolation:
+        cursor = connection.execute(
+            sql.SQL("select {key}, count(*) as times from {table} group by {key} having count(*) > 1 limit {n}").format(
+                key=key, table=table, n=sql.Literal(EXAMPLES)
+            )
+        )
+        header = [column.name for column in cursor.description or []]
+        duplicates = [dict(zip(header, row, strict=True)) for row in cursor.fetchall()]
+    return Finding(
+        "keys_are_unique",
+        "critical",
+        "table",
+        not duplicates,
+        len(duplicates),
+        "同じキー（月・地域など）の行が二度届いていないこと。",
+        _plain(duplicates),
+    )
+
+
+def _suite_findings(contract: Contract, load_id: int, changed: list[date], *, whole: bool) -> list[Finding]:
+    """Run the contract's suite on the changed periods. Importing GX takes seconds, so only who gates pays for it."""
+    from kpi_warehouse.gate.suite import accepted_feeds, compile_contract, validate
+    from kpi_warehouse.settings import settings
+
+    compiled = compile_contract(contract)
+    _ensure_accepted(accepted_feeds(contract), settings().contracts)
+    table = stage_name(contract, load_id)
+    months = ", ".join(f"'{month:%Y-%m-%d}'" for month in changed)
+    query = None if whole else f'select * from stage."{table}" where {contract.period.name} in ({months})'
+    url = sqlalchemy_url(warehouse_url())
+    url += ("&" if "?" in url else "?") + "options=-crole%3Dkpi_loader%20-cwork_mem%3D256MB%20-cjit%3Doff"
+    *schema, sweep = validate(compiled.sweep(), url, table, query)
+    findings = [_schema_finding(result) for result in schema]
+    broken = [row["rule"] for row in sweep.result.get("details", {}).get("broken", [])]
+    if not sweep.success and not broken:
+        raise RuntimeError(f"gate sweep failed without a finding: {sweep.exception_info}")
+    single = {}
+    if broken:
+        for name, result in zip(broken, validate(compiled.single(broken), url, table, query), strict=True):
+            single[name] = result.result
+    for name, rule in compiled.rules.items():
+        result = single.get(name, {})
+        rows = (result.get("details") or {}).get("unexpected_rows") or []
+        findings.append(
+            Finding(
+                name,
+                rule.severity,
+                rule.scope,
+                name not in single,
+                int(result.get("observed_value") or 0),
+                rule.reason_ja,
+                _plain([dict(row) for row in rows[:EXAMPLES]]),
+            )
+        )
+    return findings
+
+
+def _ensure_accepted(feeds: set[str], folder: Any) -> None:
+    """A rule may compare with a feed that was never loaded: its (empty) history must exist for the query to parse."""
+    from kpi_warehouse.contract import find_contract
+    from kpi_warehouse.warehouse.connection import connect
+
+    with connect() as connection:
+        for feed in feeds:
+            ensure_raw(connection, find_contract(folder, feed))
+
+
+def _schema_finding(result: Any) -> Finding:
+    config = result.expectation_config
+    column = config.kwargs["column"]
+    kind = {"expect_column_values_to_not_be_null": "required", "expect_column_values_to_be_in_set": "codes"}[config.type]
+    reasons = {"required": f"列 {column} は空でないこと。", "codes": f"列 {column} は契約に挙げたコードだけであること。"}
+    examples = [{column: value} for value in result.result.get("partial_unexpected_list", [])[:EXAMPLES]]
+    return Finding(
+        f"{column}_{kind}",
+        "critical",
+        "table",
+        bool(result.success),
+        int(result.result.get("unexpected_count") or 0),
+        reasons[kind],
+        _plain(examples),
+    )
+
+
+def _hold(
+    connection: psycopg.Connection, contract: Contract, load_id: int, finding: Finding, changed: list[date]
+) -> int:
+    """Mark the rows that a row rule found; returns how many were marked by this rule."""
+    from kpi_warehouse.gate.suite import compile_contract
+
+    query = compile_contract(contract).queries[finding.expectation]
+    stage = stage_table(contract, load_id)
+    batch = sql.SQL("(select * from {} where {} = any({}))").format(
+        stage, sql.Identifier(contract.period.name), sql.Literal(changed)
+    )
+    same_key = sql.SQL(" and ").join(
+        sql.SQL("s.{0} = q.{0}").format(sql.Identifier(column)) for column in contract.key_names
+    )
+    statement = sql.SQL("update {} as s set held_by = {} from ({}) as q where {} and s.held_by is null").format(
+        stage,
+        sql.Literal(finding.expectation),
+        sql.SQL(query.replace("{batch}", batch.as_string(connection))),  # type: ignore[arg-type]
+        same_key,
+    )
+    return connection.execute(statement).rowcount
+
+
+def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as JSON can hold them (dates and decimals become text)."""
+    plain: list[dict[str, Any]] = json.loads(json.dumps(rows, default=str, ensure_ascii=False))
+    return plain

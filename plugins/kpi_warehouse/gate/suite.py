@@ -1,0 +1,191 @@
+"""Contract → Great Expectations suite.
+
+Two suites come from one contract. The **sweep** asks everything in few scans: schema expectations (required, closed code
+lists) that GX bundles into one query, and one query that counts the violations of every rule over the views they share.
+When the sweep finds a rule broken, that rule alone is asked again as an expectation of its own, with its failing rows:
+what is broken is small, what is sound is large.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import great_expectations as gx
+import great_expectations.expectations as gxe
+from great_expectations.core import ExpectationSuite
+from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
+
+from kpi_warehouse.contract import Contract, Rule
+from kpi_warehouse.errors import ContractError
+
+_PLACEHOLDER = re.compile(r"\{([a-z_:]+)\}")
+MARKS_KNOWN = "marks_known"
+
+
+class ExpectNoRuleBroken(UnexpectedRowsExpectation):
+    """No rule of the contract finds a violation; the unexpected rows are (rule, violations).
+
+    Unlike its parent it asks once: the parent runs the query a second time to count rows that it already holds.
+    """
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.table",)
+
+    def _validate(
+        self, metrics: dict[str, Any], runtime_configuration: dict[str, Any] | None = None, execution_engine: Any = None
+    ) -> dict[str, Any]:
+        broken = [dict(row) for row in metrics["unexpected_rows_query.table"]]
+        return {"success": not broken, "result": {"observed_value": len(broken), "details": {"broken": broken}}}
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The rules of a contract with their SQL resolved; `{batch}` is left for GX, which puts the changed rows there."""
+
+    schema_expectations: list[gxe.Expectation]
+    queries: dict[str, str]
+    rules: dict[str, Rule]
+    sweep_query: str
+
+    def sweep(self) -> ExpectationSuite:
+        """Schema expectations and one expectation over all rules."""
+        sweep = ExpectNoRuleBroken(unexpected_rows_query=self.sweep_query, severity="critical")
+        return ExpectationSuite(name="sweep", expectations=[*self.schema_expectations, sweep])
+
+    def single(self, names: list[str]) -> ExpectationSuite:
+        """One expectation for each of these rules."""
+        expectations = [
+            UnexpectedRowsExpectation(
+                unexpected_rows_query=self.queries[name], severity=self.rules[name].severity, meta={"rule": name}
+            )
+            for name in names
+        ]
+        return ExpectationSuite(name="single", expectations=expectations)
+
+
+def compile_contract(contract: Contract) -> Compiled:
+    """Make the suite of a contract.
+
+    Raises:
+        ContractError: a rule uses an expectation or a placeholder that does not exist.
+    """
+    rules = {rule.name: rule for rule in (*contract.rules, _marks_known(contract))}
+    queries = {name: _standalone(contract, rule) for name, rule in rules.items()}
+    counts = "\nunion all\n".join(
+        f"select '{name}' as rule, count(*) as violations from ({_resolve(contract, rule)}) as q"
+        for name, rule in rules.items()
+    )
+    everything = " ".join(_query(contract, rule) for rule in rules.values())
+    sweep = f"{_views(contract, everything)} select rule, violations from ({counts}) as counted where violations > 0"
+    return Compiled(_schema_expectations(contract), queries, rules, sweep)
+
+
+def _schema_expectations(contract: Contract) -> list[gxe.Expectation]:
+    expectations: list[gxe.Expectation] = []
+    for column in contract.columns:
+        if column.required:
+            expectations.append(gxe.ExpectColumnValuesToNotBeNull(column=column.name, severity="critical"))
+        if column.codes:
+            expectations.append(
+                gxe.ExpectColumnValuesToBeInSet(column=column.name, value_set=list(column.codes), severity="critical")
+            )
+    return expectations
+
+
+def _marks_known(contract: Contract) -> Rule:
+    """Follows from the dictionary of marks: a cell that is no number must carry a mark whose meaning is known."""
+    marks = ", ".join("'" + mark.replace("'", "''") + "'" for mark in contract.value.marks)
+    return Rule(
+        name=MARKS_KNOWN,
+        severity="critical",
+        scope="rows",
+        reason_ja=f"数値でないセルは、意味の分かっている記号（{'、'.join(contract.value.marks)}）だけであること。",
+        expectation="unexpected_rows_expectation",
+        kwargs={
+            "unexpected_rows_query": f"select * from {{batch}} where {contract.value.name} is null"
+            f" and {contract.mark.name} not in ({marks})"
+        },
+    )
+
+
+def _query(contract: Contract, rule: Rule) -> str:
+    if rule.expectation != "unexpected_rows_expectation":
+        raise ContractError(
+            f"{contract.path.name}: 規則 {rule.name} の implementation.type「{rule.expectation}」は使えません。"
+            "期待：unexpected_rows_expectation（違反する行を返す SQL）",
+            "contract.expectation",
+        )
+    return str(rule.kwargs["unexpected_rows_query"])
+
+
+def _resolve(contract: Contract, rule: Rule) -> str:
+    """Put tables where the placeholders stand. `{batch}` becomes the CTE `changed`, so that GX fills it in once."""
+
+    def table(match: re.Match[str]) -> str:
+        name, _, feed = match[1].partition(":")
+        if name == "batch":
+            return "changed"
+        if name in contract.gate_views:
+            return name
+        if name == "history" or (name == "accepted" and feed):
+            return f"(select * from raw.{feed or contract.feed} where known_to = 'infinity')"
+        raise ContractError(
+            f"{contract.path.name}: 規則 {rule.name} の {{{match[1]}}} は決められた表ではありません。"
+            f"期待：batch、history、accepted:<フィード>、{'、'.join(contract.gate_views)}",
+            "contract.placeholder",
+        )
+
+    return _PLACEHOLDER.sub(table, _query(contract, rule))
+
+
+def _views(contract: Contract, text: str) -> str:
+    """The `with` clause: the changed rows, and those shared views that the text uses, each computed once."""
+    used = [
+        f"{name} as materialized ({query.replace('{batch}', 'changed')})"
+        for name, query in contract.gate_views.items()
+        if f"{{{name}}}" in text
+    ]
+    return "with " + ", ".join(["changed as not materialized (select * from {batch})", *used])
+
+
+def _standalone(contract: Contract, rule: Rule) -> str:
+    return f"{_views(contract, _query(contract, rule))} select * from ({_resolve(contract, rule)}) as q"
+
+
+def accepted_feeds(contract: Contract) -> set[str]:
+    """Other feeds whose accepted history the rules compare with."""
+    return {
+        match.removeprefix("accepted:")
+        for rule in contract.rules
+        for match in _PLACEHOLDER.findall(str(rule.kwargs))
+        if match.startswith("accepted:")
+    }
+
+
+def validate(suite: ExpectationSuite, url: str, table: str, query: str | None) -> list[Any]:
+    """Run a suite on a stage table (or on the query that narrows it) through GX's SQL engine.
+
+    Returns:
+        GX validation results, one per expectation, in the suite's order.
+    """
+    for name in ("great_expectations", "great_expectations.core.batch_definition"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    source = context.data_sources.add_sql(name="warehouse", connection_string=url, create_temp_table=False)
+    try:
+        asset = (
+            source.add_table_asset(name="batch", table_name=table, schema_name="stage")
+            if query is None
+            else source.add_query_asset(name="batch", query=query)
+        )
+        batch = asset.add_batch_definition_whole_table("batch").get_batch()
+        # Listing unexpected values costs a scan per column, so it is asked for only when something is broken.
+        results = batch.validate(suite, result_format="BOOLEAN_ONLY")
+        if not results.success:
+            results = batch.validate(suite, result_format="COMPLETE")
+        return list(results.results)
+    finally:
+        source.get_engine().dispose()

@@ -1,0 +1,433 @@
+"""fetch → stage → gate → publish: the verbs that bring one feed's delivery into accepted history.
+
+Each verb is idempotent, may be killed at any instruction and run again, and leaves a row in `ops.step`. The DAGs and the
+command line call these same functions. What passes between verbs is the load's number; everything else is in `ops` and
+in landing, so a load can go on in another process, or be replayed from its landed bytes with no network.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+import psycopg
+from isal import isal_zlib
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from kpi_warehouse.contract import Contract, contracts, find_contract
+from kpi_warehouse.errors import GateRejected, KpiError
+from kpi_warehouse.gate.run import Verdict, judge, record
+from kpi_warehouse.readers.estat_json import PageReader
+from kpi_warehouse.settings import settings
+from kpi_warehouse.sources.estat import EstatClient, Page
+from kpi_warehouse.sources.estat_plan import Plan, make_plan, months_between
+from kpi_warehouse.warehouse.connection import connect
+from kpi_warehouse.warehouse.history import PeriodDigest, changed_periods, digest_periods, lock_history, write_history
+from kpi_warehouse.warehouse.landing import Landing
+from kpi_warehouse.warehouse.ledger import LOAD_LOCK, Step, open_load, read_load, step
+from kpi_warehouse.warehouse.tables import copy_statement, create_stage, drop_stage, ensure_raw, stage_name, stage_table
+
+GZIP_WBITS = 31
+FetchState = Literal["fetched", "unchanged", "waiting"]
+STAGE_KEPT_DAYS = 7
+SETTLED = ("published", "unchanged", "superseded")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What fetch found: pages landed, nothing newer at the source, or a month that is not published yet."""
+
+    load_id: int
+    state: FetchState
+    message_ja: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """What publish wrote, in rows of `raw.<feed>`."""
+
+    load_id: int
+    state: str
+    opened_rows: int
+    closed_rows: int
+    held_rows: int
+
+
+def feeds() -> tuple[Contract, ...]:
+    """Every feed there is a contract for."""
+    return contracts(settings().contracts)
+
+
+def contract_of(feed: str) -> Contract:
+    """The contract of one feed."""
+    return find_contract(settings().contracts, feed)
+
+
+def run(feed: str, period: str | None = None, *, force: bool = False, trigger: str = "cli") -> Published:
+    """All verbs in turn; what `kpi load` does.
+
+    Raises:
+        KpiError: whatever a verb raises.
+    """
+    fetched = fetch(feed, period, force=force, trigger=trigger)
+    if fetched.state != "fetched":
+        return Published(fetched.load_id, fetched.state, 0, 0, 0)
+    stage(fetched.load_id)
+    gate(fetched.load_id)
+    return publish(fetched.load_id)
+
+
+def fetch(
+    feed: str, period: str | None = None, *, force: bool = False, trigger: str = "cli", run_ref: str | None = None
+) -> Fetched:
+    """Bytes → landing. Pulls the month, the months before it that were never accepted, and those re-read for revisions.
+
+    Args:
+        period: the month expected, `YYYY-MM`; None is the newest the source has.
+        force: pull although the source says nothing is newer.
+        run_ref: name of the run; the same run continues its own load.
+
+    Raises:
+        SourceUnavailable, SourceRefused, SourceChanged, StorageFailed: see `kpi_warehouse.errors`.
+    """
+    contract = contract_of(feed)
+    asked = date.fromisoformat(f"{period}-01") if period else None
+    load_id = open_load(contract, period=asked, trigger=trigger, run_ref=run_ref, forced=force)
+    with step(load_id, "fetch") as current:
+        client = EstatClient.from_settings(settings())
+        table = client.describe(contract.source.table_id)
+        accepted = _accepted_months(current.connection, contract)
+        plan = make_plan(contract, table, period, accepted)
+        if plan.waiting:
+            current.update(state="waiting")
+            current.outcome = "waiting"
+            return Fetched(load_id, "waiting", plan.message_ja)
+        current.update(
+            requested_period=plan.period,
+            period_from=plan.months[0],
+            period_to=plan.months[-1],
+            source_updated_on=table.updated_on,
+        )
+        if not force and _nothing_newer(current.connection, contract, plan, table.updated_on):
+            return _unchanged(current, f"提供元の更新日（{table.updated_on}）以降の変更はありません。")
+        _land_pages(current, client, plan)
+        if not force and _same_bytes(current.connection, contract, load_id):
+            return _unchanged(current, "前回と同じ内容（同じバイト列）です。")
+        current.update(state="fetched")
+    return Fetched(load_id, "fetched", f"{plan.months[0]:%Y-%m}〜{plan.months[-1]:%Y-%m} を受け取りました。")
+
+
+def _unchanged(current: Step, message_ja: str) -> Fetched:
+    current.update(state="unchanged", verdict="inherited", opened_rows=0, closed_rows=0, held_rows=0)
+    current.connection.execute("update ops.load set finished_at = clock_timestamp() where load_id = %s", [current.load_id])
+    current.outcome, current.detail = "unchanged", {"reason": message_ja}
+    return Fetched(current.load_id, "unchanged", message_ja)
+
+
+def _accepted_months(connection: psycopg.Connection, contract: Contract) -> set[date]:
+    rows = connection.execute("select period from ops.period_digest where feed = %s", [contract.feed]).fetchall()
+    return {row[0] for row in rows}
+
+
+def _nothing_newer(connection: psycopg.Connection, contract: Contract, plan: Plan, updated_on: date | None) -> bool:
+    """Whether an accepted load under this contract already holds these months at the source's update date."""
+    row = connection.execute(
+        "select exists (select 1 from ops.load where feed = %s and state in ('published', 'unchanged')"
+        " and contract_sha256 = %s and coalesce(held_rows, 0) = 0"
+        " and period_from <= %s and period_to >= %s and source_updated_on >= %s)",
+        [contract.feed, contract.sha256, plan.months[0], plan.months[-1], updated_on],
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _land_pages(current: Step, client: EstatClient, plan: Plan) -> None:
+    """Land every page as it comes. A table that moves under the pull starts again from its first page."""
+    landing, declared = Landing(settings().landing_url), 0
+    _forget_pages(current)
+
+    def restart() -> None:
+        nonlocal declared
+        declared = 0
+        _forget_pages(current)
+
+    page: Page
+    for number, page in _numbered(client.pages(plan.query, on_restart=restart)):
+        landed = landing.put(page.body)
+        current.connection.execute(
+            "insert into ops.landed (sha256, bytes, location, media_type, content_encoding)"
+            " values (%s, %s, %s, 'application/json', %s) on conflict do nothing",
+            [landed.sha256, landed.bytes, landed.location, page.content_encoding],
+        )
+        current.connection.execute(
+            "insert into ops.load_page (load_id, page, part, sha256, url, params, first_row, last_row, total_rows)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                current.load_id,
+                number,
+                page.part,
+                landed.sha256,
+                page.url,
+                Jsonb(page.params),
+                page.from_number,
+                page.to_number,
+                page.total_number,
+            ],
+        )
+        declared += page.total_number if page.from_number <= 1 else 0
+        current.update(declared_rows=declared)
+        current.connection.commit()
+        current.detail = {"pages": number, "declared_rows": declared}
+
+
+def _numbered(pages: Iterator[Page]) -> Iterator[tuple[int, Page]]:
+    """Pages with their number in the load; a restarted pull counts from 1 again."""
+    number = 0
+    for page in pages:
+        number = 1 if page.part == 1 and page.from_number <= 1 else number + 1
+        yield number, page
+
+
+def _forget_pages(current: Step) -> None:
+    current.connection.execute("delete from ops.load_page where load_id = %s", [current.load_id])
+    current.connection.commit()
+
+
+def _same_bytes(connection: psycopg.Connection, contract: Contract, load_id: int) -> bool:
+    """Whether these pages are, byte for byte, those of the last accepted load of the same months."""
+    row = connection.execute(
+        "with mine as (select array_agg((params, sha256) order by page) as pages from ops.load_page where load_id = %(me)s),"
+        " last as (select l.load_id from ops.load as l join ops.load as m on m.load_id = %(me)s"
+        " where l.feed = m.feed and l.load_id < m.load_id and l.state = 'published' and l.contract_sha256 = %(contract)s"
+        " and coalesce(l.held_rows, 0) = 0 and l.period_from = m.period_from and l.period_to = m.period_to"
+        " and not exists (select 1 from ops.load as later where later.feed = l.feed and later.state = 'published'"
+        " and later.load_id > l.load_id)"
+        " order by l.load_id desc limit 1)"
+        " select mine.pages = (select array_agg((p.params, p.sha256) order by p.page) from ops.load_page as p"
+        " join last on last.load_id = p.load_id) from mine",
+        {"me": load_id, "contract": contract.sha256},
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def stage(load_id: int) -> int:
+    """Bytes → rows: decode the landed pages into `stage.<feed>_<load>`; returns the rows staged. Needs no network.
+
+    Raises:
+        UnreadableValue: a page holds what the contract does not know; with page, row and text.
+    """
+    load = read_load(load_id)
+    contract = contract_of(load["feed"])
+    if load["state"] in SETTLED:
+        return load["staged_rows"] or 0
+    with step(load_id, "stage") as current:
+        pages = current.connection.execute(
+            "select p.page, p.sha256, l.content_encoding from ops.load_page as p join ops.landed as l using (sha256)"
+            " where p.load_id = %s order by p.page",
+            [load_id],
+        ).fetchall()
+        create_stage(current.connection, contract, load_id)
+        current.connection.commit()
+        periods = [f"{month:%Y-%m}" for month in months_between(load["period_from"], load["period_to"])]
+        shares = [pages[start :: settings().stage_processes] for start in range(settings().stage_processes)]
+        shares = [share for share in shares if share]
+        if len(shares) <= 1:
+            rows = sum(_stage_pages(contract, load_id, periods, share) for share in shares)
+        else:
+            with ProcessPoolExecutor(len(shares), mp_context=multiprocessing.get_context("fork")) as pool:
+                rows = sum(pool.map(_stage_share, [(contract.feed, load_id, periods, share) for share in shares]))
+        current.connection.execute(sql.SQL("analyze {}").format(stage_table(contract, load_id)))
+        current.update(state="staged", staged_rows=rows)
+        current.detail = {"rows": rows, "pages": len(pages)}
+    return rows
+
+
+def _stage_share(share: tuple[str, int, list[str], list[Any]]) -> int:
+    feed, load_id, periods, pages = share
+    return _stage_pages(contract_of(feed), load_id, periods, pages)
+
+
+def _stage_pages(contract: Contract, load_id: int, periods: list[str], pages: list[Any]) -> int:
+    """Decode and COPY pages one after another; the next page is read and inflated meanwhile, never more than one."""
+    landing, reader, rows = Landing(settings().landing_url), PageReader(contract, periods), 0
+
+    def inflate(entry: Any) -> bytes:
+        body = landing.get(entry[1])
+        return isal_zlib.decompress(body, GZIP_WBITS) if entry[2] == "gzip" else body
+
+    with connect() as connection, ThreadPoolExecutor(1) as ahead:
+        with connection.cursor().copy(copy_statement(contract, load_id)) as copy:
+            coming = ahead.submit(inflate, pages[0])
+            for position, entry in enumerate(pages):
+                body = coming.result()
+                if position + 1 < len(pages):
+                    coming = ahead.submit(inflate, pages[position + 1])
+                read = reader.read(body, entry[0])
+                copy.write(read.copy_text)
+                rows += read.rows
+    return rows
+
+
+def gate(load_id: int) -> Verdict:
+    """Rows → verdict.
+
+    Raises:
+        GateRejected: a critical check of the whole delivery failed; nothing is published, the last good data stays.
+    """
+    load = read_load(load_id)
+    contract = contract_of(load["feed"])
+    if load["state"] in SETTLED:
+        return Verdict(load["verdict"], [], load["held_rows"] or 0)
+    if not _stage_intact(load, contract):
+        stage(load_id)
+    with step(load_id, "gate") as current:
+        ensure_raw(current.connection, contract)
+        current.connection.execute(
+            sql.SQL("update {} set held_by = null where held_by is not null").format(stage_table(contract, load_id))
+        )
+        periods = digest_periods(current.connection, contract, load_id)
+        _record_periods(current, periods)
+        load = read_load(load_id)
+        verdict = judge(
+            current.connection,
+            contract,
+            load_id,
+            asked=months_between(load["period_from"], load["period_to"]),
+            declared_rows=load["declared_rows"],
+            staged_rows=load["staged_rows"],
+            periods=periods,
+        )
+        record(current.connection, contract, load_id, verdict)
+        current.update(state="gated", verdict=verdict.outcome, held_rows=verdict.held_rows)
+        current.outcome = verdict.outcome
+        current.detail = {"broken": [finding.expectation for finding in verdict.broken], "held_rows": verdict.held_rows}
+        current.connection.commit()
+        if verdict.outcome == "rejected":
+            raise GateRejected(_rejection(contract, verdict), "gate.rejected")
+    return verdict
+
+
+def _stage_intact(load: dict[str, Any], contract: Contract) -> bool:
+    """A stage table is unlogged: a crash of the server empties it. Landing still has the bytes, so it can be made again."""
+    with connect() as connection:
+        found = connection.execute("select to_regclass(%s)", [f'stage."{stage_name(contract, load["load_id"])}"']).fetchone()
+        if not (found and found[0]):
+            return False
+        counted = connection.execute(
+            sql.SQL("select count(*) from {}").format(stage_table(contract, load["load_id"]))
+        ).fetchone()
+    return bool(counted and counted[0] == load["staged_rows"])
+
+
+def _record_periods(current: Step, periods: list[PeriodDigest]) -> None:
+    current.connection.execute("delete from ops.load_period where load_id = %s", [current.load_id])
+    with current.connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.load_period (load_id, period, rows, digest, changed) values (%s, %s, %s, %s, %s)",
+            [(current.load_id, entry.period, entry.rows, entry.digest, entry.changed) for entry in periods],
+        )
+
+
+def _rejection(contract: Contract, verdict: Verdict) -> str:
+    """The rejection in words: what does not hold, how often, and the first place."""
+    lines = [f"{contract.title_ja}：検査に合わないため受け入れませんでした（前回の値を表示したままです）。"]
+    for finding in verdict.broken:
+        first = "、".join(f"{name}={value}" for name, value in (finding.examples[0] if finding.examples else {}).items())
+        lines.append(f"・{finding.reason_ja} → {finding.unexpected_count:,} 件{f'（例：{first}）' if first else ''}")
+    return "\n".join(lines)
+
+
+def publish(load_id: int) -> Published:
+    """Rows → history, in one transaction: all accepted rows of the delivery become current together, or none does.
+
+    Raises:
+        KpiError: the load has not passed the gate.
+        GateRejected: cells that were accepted before are missing from the delivery.
+    """
+    load = read_load(load_id)
+    contract = contract_of(load["feed"])
+    if load["state"] in SETTLED:
+        return Published(load_id, load["state"], load["opened_rows"] or 0, load["closed_rows"] or 0, load["held_rows"] or 0)
+    if load["state"] != "gated":
+        raise KpiError(f"取込番号 {load_id} は検査を通っていません（状態：{load['state']}）。", "load.not_gated")
+    if not _stage_intact(load, contract):
+        stage(load_id)
+        gate(load_id)
+    with step(load_id, "publish") as current:
+        lock_history(current.connection, contract)
+        if _overtaken(current.connection, load):
+            current.update(state="superseded")
+            current.outcome = "superseded"
+            return Published(load_id, "superseded", 0, 0, 0)
+        changed = changed_periods(current.connection, contract, load_id)
+        opened = closed = 0
+        known_from = None
+        if changed:
+            written = write_history(current.connection, contract, load_id, changed)
+            opened, closed, known_from = written.opened, written.closed, written.known_from
+        state = "published" if opened or closed else "unchanged"
+        current.update(state=state, opened_rows=opened, closed_rows=closed, published_at=known_from)
+        current.connection.execute("update ops.load set finished_at = clock_timestamp() where load_id = %s", [load_id])
+        drop_stage(current.connection, contract, load_id)
+        current.outcome, current.detail = state, {"opened_rows": opened, "closed_rows": closed}
+    return Published(load_id, state, opened, closed, load["held_rows"] or 0)
+
+
+def _overtaken(connection: psycopg.Connection, load: dict[str, Any]) -> bool:
+    """Whether a load opened later has already published some of these months: older bytes must not undo newer ones."""
+    row = connection.execute(
+        "select exists (select 1 from ops.load where feed = %s and load_id > %s and state = 'published'"
+        " and period_from <= %s and period_to >= %s)",
+        [load["feed"], load["load_id"], load["period_to"], load["period_from"]],
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def replay(load_id: int) -> Published:
+    """Stage, gate and publish a past load again from its landed bytes, with no network, as a new load."""
+    past = read_load(load_id)
+    contract = contract_of(past["feed"])
+    again = open_load(contract, period=past["requested_period"], trigger="replay", run_ref=None, forced=True)
+    with step(again, "fetch") as current:
+        current.connection.execute(
+            "insert into ops.load_page (load_id, page, part, sha256, url, params, first_row, last_row, total_rows)"
+            " select %s, page, part, sha256, url, params, first_row, last_row, total_rows from ops.load_page"
+            " where load_id = %s",
+            [again, load_id],
+        )
+        copied = ("requested_period", "period_from", "period_to", "source_updated_on", "declared_rows")
+        current.update(state="fetched", **{name: past[name] for name in copied})
+        current.detail = {"replay_of": load_id}
+    stage(again)
+    gate(again)
+    return publish(again)
+
+
+def sweep() -> int:
+    """Drop stage tables that no load needs any more and close loads nobody works on; returns the tables dropped."""
+    dropped = 0
+    known = {contract.feed: contract for contract in feeds()}
+    with connect() as connection:
+        connection.execute(
+            "update ops.load set state = 'abandoned', finished_at = clock_timestamp()"
+            " where state in ('open', 'fetched', 'staged', 'gated')"
+            " and heartbeat_at < clock_timestamp() - make_interval(days => %s)"
+            " and pg_try_advisory_xact_lock(%s, load_id::integer)",
+            [STAGE_KEPT_DAYS, LOAD_LOCK],
+        )
+        tables = connection.execute(
+            "select l.load_id, l.feed from ops.load as l join pg_tables as t"
+            " on t.schemaname = 'stage' and t.tablename = l.feed || '_' || l.load_id"
+            " where l.state in ('published', 'unchanged', 'superseded', 'abandoned') or (l.state in ('failed', 'rejected')"
+            " and l.finished_at < clock_timestamp() - make_interval(days => %s))",
+            [STAGE_KEPT_DAYS],
+        ).fetchall()
+        for load_id, feed in tables:
+            if feed in known:
+                drop_stage(connection, known[feed], load_id)
+                dropped += 1
+    return dropped

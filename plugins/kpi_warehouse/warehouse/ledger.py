@@ -1,0 +1,155 @@
+"""The book of loads: every load and every step of it is a row in `ops` that says what happened.
+
+A step runs under an advisory lock of its load, so that two processes never work on one load at once, and a process that
+was killed frees it by dying. What a step wrote before its end is either landed by content or rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from kpi_warehouse.contract import Contract
+from kpi_warehouse.errors import GateRejected, KpiError, LoadConflict, StorageFailed
+from kpi_warehouse.settings import code_version
+from kpi_warehouse.warehouse.connection import connect
+
+# First half of the advisory lock key of a load; the second is its number.
+LOAD_LOCK = 0x4B5049
+
+
+@dataclass
+class Step:
+    """A running step: its connection (acting as kpi_loader), and what it will have recorded of itself."""
+
+    connection: psycopg.Connection
+    load_id: int
+    outcome: str = "done"
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    def update(self, **columns: Any) -> None:
+        """Set columns of the load's row; also its heartbeat."""
+        assignments = ", ".join(f"{name} = %s" for name in columns)
+        self.connection.execute(
+            f"update ops.load set heartbeat_at = clock_timestamp(), {assignments} where load_id = %s",  # noqa: S608
+            [*columns.values(), self.load_id],
+        )
+
+
+def open_load(
+    contract: Contract, *, period: date | None, trigger: str, run_ref: str | None, forced: bool
+) -> int:
+    """Open a load, or open the same run's load again: a task that is retried continues under its own number.
+
+    A run that is cleared and run again after it was settled gets a new load; the settled one keeps its place in the book.
+    """
+    with connect() as connection:
+        if run_ref is not None:
+            connection.execute(
+                "update ops.load set run_ref = run_ref || '#' || load_id where feed = %s and run_ref = %s"
+                " and state in ('published', 'unchanged', 'superseded', 'rejected')",
+                [contract.feed, run_ref],
+            )
+        row = connection.execute(
+            "insert into ops.load (feed, contract_version, contract_sha256, code_version, requested_period, trigger,"
+            " run_ref, forced, state) values (%s, %s, %s, %s, %s, %s, %s, %s, 'open')"
+            " on conflict (feed, run_ref) where run_ref is not null do update set"
+            " contract_version = excluded.contract_version, contract_sha256 = excluded.contract_sha256,"
+            " code_version = excluded.code_version, forced = excluded.forced, state = 'open', verdict = null,"
+            " error_code = null, error_ja = null, finished_at = null, heartbeat_at = clock_timestamp()"
+            " returning load_id",
+            [contract.feed, contract.version, contract.sha256, code_version(), period, trigger, run_ref, forced],
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def read_load(load_id: int) -> dict[str, Any]:
+    """The load's row.
+
+    Raises:
+        KpiError: no such load.
+    """
+    with connect() as connection:
+        row = (
+            connection.cursor(row_factory=dict_row).execute("select * from ops.load where load_id = %s", [load_id]).fetchone()
+        )
+    if row is None:
+        raise KpiError(f"取込番号 {load_id} はありません。`kpi feed list` で確認してください。", "load.unknown")
+    return row
+
+
+@contextmanager
+def step(load_id: int, verb: str) -> Iterator[Step]:
+    """Run one verb on a load. On failure the load's row says why, in Japanese, and the error goes on to the caller.
+
+    Raises:
+        LoadConflict: another process is working on this load.
+        StorageFailed: the database went away or has no room.
+    """
+    connection = connect()
+    try:
+        locked = connection.execute("select pg_try_advisory_lock(%s, %s)", [LOAD_LOCK, load_id]).fetchone()
+        if not (locked and locked[0]):
+            raise LoadConflict(f"取込番号 {load_id} は別のプロセスが処理中です。終わってからやり直してください。", "load.busy")
+        row = connection.execute(
+            "insert into ops.step (load_id, verb) values (%s, %s) returning step_id", [load_id, verb]
+        ).fetchone()
+        assert row is not None
+        connection.commit()
+        running = Step(connection, load_id)
+        try:
+            yield running
+            connection.execute(
+                "update ops.step set finished_at = clock_timestamp(), outcome = %s, detail = %s where step_id = %s",
+                [running.outcome, Jsonb(running.detail), row[0]],
+            )
+            connection.commit()
+        except Exception as error:
+            shown = _shown(error)
+            _record_failure(load_id, int(row[0]), shown)
+            if shown is error:
+                raise
+            raise shown from error
+    finally:
+        connection.close()
+
+
+def _shown(error: Exception) -> Exception:
+    """Trouble of disk and server becomes an error a person can act on; a defect of ours stays as it is."""
+    if isinstance(error, psycopg.errors.DiskFull):
+        return StorageFailed("データベースのディスクに空きがありません。空けてからやり直してください。", "database.disk_full")
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return StorageFailed(
+            "処理の途中でデータベースとの接続が切れました。何も公表していません。サーバーを確認してやり直してください。",
+            "database.lost",
+        )
+    return error
+
+
+def _record_failure(load_id: int, step_id: int, error: Exception) -> None:
+    """Write the failure on a fresh connection (the step's own is rolled back). If the database is gone, the step's row
+    without an end tells the same to whoever looks later."""
+    state = "rejected" if isinstance(error, GateRejected) else "failed"
+    code = error.code if isinstance(error, KpiError) else f"defect.{type(error).__name__}"
+    message = error.message_ja if isinstance(error, KpiError) else f"想定外の異常：{type(error).__name__}: {error}"
+    try:
+        with connect() as connection:
+            connection.execute(
+                "update ops.load set state = %s, error_code = %s, error_ja = %s, finished_at = clock_timestamp(),"
+                " heartbeat_at = clock_timestamp() where load_id = %s",
+                [state, code, message, load_id],
+            )
+            connection.execute(
+                "update ops.step set finished_at = clock_timestamp(), outcome = %s, detail = %s where step_id = %s",
+                [state, Jsonb({"code": code}), step_id],
+            )
+    except (KpiError, psycopg.Error):
+        return
