@@ -1,0 +1,69 @@
+# Two commands do everything on a machine with Python 3.11, git and make: `make run` and `make test`.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TOOLS := .venv-tools
+STACK := $(BIN)/python -m kpi_warehouse.airflow.stack
+export GX_ANALYTICS_ENABLED := false
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+
+.PHONY: help run up down status clean test check bench lock install
+.DEFAULT_GOAL := help
+
+help:  ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run:  ## the main job, from a fresh clone: set up, load every feed, build the marts, print the board
+	@KPI_RUN_STARTED=$$(date +%s.%N) bash -c '$(MAKE) --no-print-directory install && $(STACK) run'
+
+up: install  ## the same, left running (Airflow UI)
+	@$(STACK) up
+
+down: install  ## stop what `make up` started
+	@$(STACK) down
+
+status: install  ## what is running
+	@$(STACK) status
+
+clean:  ## remove what the project made here: its state, environments and caches
+	@if [ -x $(BIN)/python ]; then $(STACK) clean; fi
+	@rm -rf $(VENV) $(TOOLS) *.egg-info plugins/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+test: install check  ## everything CI runs
+	@$(BIN)/python -m pytest tests
+
+check: install $(TOOLS)/.installed  ## contracts, generated files, lint, types: seconds
+	@$(BIN)/kpi feed check
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/yamllint --strict -c tests/yamllint.yaml .
+	@$(BIN)/hadolint docker/Dockerfile
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+	@$(TOOLS)/bin/sqlfluff lint --disable-progress-bar --processes 2 dbt_project
+
+bench: install  ## the load path against psql \copy, pandas and dlt, as ratios
+	@$(BIN)/python -m tests.bench
+
+lock: install  ## compile requirements.in into requirements.txt, with hashes
+	@$(BIN)/uv pip compile --quiet --upgrade requirements.in -o requirements.txt --generate-hashes --python-version 3.11 --no-annotate --custom-compile-command 'make lock'
+	@for name in tests/requirements tests/sqlfluff tests/bench/requirements; do $(BIN)/uv pip compile --quiet --upgrade $$name.in -o $$name.txt --generate-hashes --python-version 3.11 --no-annotate --custom-compile-command 'make lock'; done
+
+install: $(STAMP)
+
+# uv installs this environment in seconds where pip takes minutes; it comes from the same index as everything else.
+$(STAMP): requirements.txt tests/requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 が必要です（PYTHON=… で指定できます）"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep -m1 '^uv==' tests/requirements.txt | tr -d ' \\')"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt -r tests/requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+# sqlfluff's own pins would drag dbt's environment back, so it lives in one of its own.
+$(TOOLS)/.installed: tests/sqlfluff.txt
+	@test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	@$(BIN)/uv pip install --quiet --python $(TOOLS)/bin/python --require-hashes -r tests/sqlfluff.txt
+	@touch $@

@@ -1,0 +1,89 @@
+"""`kpi feed`: the feeds there are, whether their contracts hold, and a draft for a new one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from kpi_warehouse.cli.application import out, reported, wrong_usage
+
+app = typer.Typer(help="フィードの一覧・契約の検査・新しい契約の下書き", no_args_is_help=True)
+
+
+@app.command("list", epilog="例：`kpi feed list`")
+@reported
+def list_() -> None:
+    """フィードと、最後の取込の結果を表示する。"""
+    from kpi_warehouse.load import feeds
+    from kpi_warehouse.warehouse.connection import connect
+
+    with connect() as connection:
+        latest = {
+            row[0]: row[1:]
+            for row in connection.execute(
+                "select distinct on (feed) feed, load_id, state, coalesce(verdict, ''), period_to, opened_at"
+                " from ops.load order by feed, load_id desc"
+            ).fetchall()
+        }
+    table = Table("フィード", "名称", "版", "所管", "最後の取込", "状態", "対象月")
+    for contract in feeds():
+        load_id, state, verdict, period, opened = latest.get(contract.feed, (None, "未取込", "", None, None))
+        table.add_row(
+            contract.feed,
+            contract.title_ja,
+            contract.version,
+            contract.owner,
+            f"{load_id}（{opened:%Y-%m-%d %H:%M}）" if opened else "",
+            f"{state} {verdict}".strip(),
+            f"{period:%Y-%m}" if period else "",
+        )
+    out.print(table)
+
+
+@app.command(epilog="例：`kpi feed check`　`kpi feed check expectations/estat_migration_monthly.odcs.yaml`　`kpi feed check --write`")
+@reported
+def check(
+    path: Annotated[Path | None, typer.Argument(help="契約ファイル。省くとすべて")] = None,
+    write: Annotated[bool, typer.Option("--write", help="契約から作るファイルを書き直す")] = False,
+) -> None:
+    """契約が標準（ODCS）と決まりに合うか、契約から作ったファイルが最新かを確かめる。"""
+    from kpi_warehouse.contract import load_contract
+    from kpi_warehouse.derived import check_derived, write_derived
+    from kpi_warehouse.gate.suite import compile_contract
+    from kpi_warehouse.load import feeds
+
+    checked = (load_contract(path),) if path else feeds()
+    for contract in checked:
+        compiled = compile_contract(contract)
+        count = len(compiled.rules) + len(compiled.schema_expectations)
+        out.print(f"[green]✓[/green] {contract.feed} {contract.version}：列 {len(contract.columns)}、検査 {count}", highlight=False)
+    if path is None:
+        if write:
+            for written in write_derived():
+                out.print(f"書き直しました：{written}", highlight=False)
+        check_derived()
+        out.print("[green]✓[/green] 契約から作ったファイルは最新です")
+
+
+@app.command(epilog="例：`kpi feed new estat_population_monthly --table 0003448237 --title 人口推計`")
+@reported
+def new(
+    feed: Annotated[str, typer.Argument(help="新しいフィード名（小文字の英数字と _）")],
+    table: Annotated[str, typer.Option("--table", help="e-Stat の統計表ID")],
+    title: Annotated[str, typer.Option("--title", help="フィードの日本語の名称")],
+    owner: Annotated[str, typer.Option("--owner", help="所管課")] = "（所管課）",
+) -> None:
+    """e-Stat の統計表のメタ情報から、契約ファイルの下書きを作る。"""
+    from kpi_warehouse.contract_draft import draft
+    from kpi_warehouse.settings import settings
+    from kpi_warehouse.sources.estat import EstatClient
+
+    path = settings().contracts / f"{feed}.odcs.yaml"
+    if path.exists():
+        wrong_usage(f"{path} はすでにあります。")
+    meta = EstatClient.from_settings(settings()).describe(table)
+    path.write_text(draft(feed, title, owner, table, meta), encoding="utf-8")
+    out.print(f"{path} に下書きを作りました。（要確認）の箇所を直し、`kpi feed check` で確かめてください。", highlight=False)

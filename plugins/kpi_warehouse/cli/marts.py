@@ -1,0 +1,183 @@
+"""`kpi load`, `kpi build`, `kpi board`, `kpi receipt`, `kpi replay`: from a feed to the board and back to its source."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from kpi_warehouse.cli.application import app, out, reported, wrong_usage
+
+MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+class BoardFormat(StrEnum):
+    """How the board is printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+def instant(text: str | None) -> datetime | None:
+    """An instant written as ISO 8601; without a zone it is Japan's."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        wrong_usage(f"時点「{text}」を読めません。例：2024-12-31 または 2024-12-31T17:00")
+
+
+@app.command(epilog="例：`kpi load estat_migration_monthly --period 2024-09`　`kpi load estat_migration_monthly --force`")
+@reported
+def load(
+    feed: Annotated[str, typer.Argument(help="フィード名（`kpi feed list`）")],
+    period: Annotated[str | None, typer.Option(help="対象月 YYYY-MM。省くと提供元の最新月")] = None,
+    force: Annotated[bool, typer.Option("--force", help="提供元の更新日が変わっていなくても取り直す")] = False,
+) -> None:
+    """フィードを取り込む（fetch → stage → gate → publish）。"""
+    from kpi_warehouse import load as verbs
+
+    if period is not None and not MONTH.fullmatch(period):
+        wrong_usage(f"対象月「{period}」を読めません。例：2024-09")
+    fetched = verbs.fetch(feed, period, force=force)
+    out.print(f"fetch    {fetched.message_ja}（取込番号 {fetched.load_id}）")
+    if fetched.state != "fetched":
+        return
+    out.print(f"stage    {verbs.stage(fetched.load_id):,} 行")
+    verdict = verbs.gate(fetched.load_id)
+    out.print(f"gate     {verdict.outcome}" + (f"（保留 {verdict.held_rows:,} 行）" if verdict.held_rows else ""))
+    for finding in verdict.broken:
+        out.print(f"         ・{finding.reason_ja} → {finding.unexpected_count:,} 件", markup=False)
+    published = verbs.publish(fetched.load_id)
+    out.print(f"publish  {published.state}：新しい行 {published.opened_rows:,}、閉じた行 {published.closed_rows:,}")
+
+
+@app.command(epilog="例：`kpi replay 12`")
+@reported
+def replay(load_id: Annotated[int, typer.Argument(help="取込番号")]) -> None:
+    """過去の取込を、保存したバイト列から（通信なしで）やり直す。"""
+    from kpi_warehouse import load as verbs
+
+    published = verbs.replay(load_id)
+    out.print(f"取込番号 {published.load_id}：{published.state}（新しい行 {published.opened_rows:,}、閉じた行 {published.closed_rows:,}）")
+
+
+@app.command(epilog="例：`kpi build`　`kpi build --as-of 2024-12-31T17:00`")
+@reported
+def build(
+    as_of: Annotated[str | None, typer.Option("--as-of", help="この時点で分かっていたことから作る")] = None,
+    force: Annotated[bool, typer.Option("--force", help="変更がなくても作り直す")] = False,
+) -> None:
+    """マートを作り、検査し、入れ替える。"""
+    from kpi_warehouse import marts
+
+    built = marts.build(instant(as_of), force=force)
+    done = "変更がないため作り直していません" if built.state == "unchanged" else f"{len(built.nodes)} 件のモデルと検査"
+    out.print(f"{built.schema_name}：{done}（{built.seconds:.1f} 秒、構築番号 {built.build_id}）")
+
+
+@app.command(epilog="例：`kpi board`　`kpi board --format csv > board.csv`　`kpi board --as-of 2024-12-31`")
+@reported
+def board(
+    as_of: Annotated[str | None, typer.Option("--as-of", help="この時点で分かっていた盤面")] = None,
+    format: Annotated[BoardFormat, typer.Option("--format", help="出力の形")] = BoardFormat.table,
+) -> None:
+    """KPI の盤面を表示する（全KPI。値のないものは理由を示す）。"""
+    from kpi_warehouse import marts
+
+    rows = marts.board(instant(as_of))
+    if format is BoardFormat.json:
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2, default=_plain))
+    elif format is BoardFormat.csv:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        typer.echo(text.getvalue(), nl=False)
+    else:
+        _print_board(rows)
+
+
+def _print_board(rows: list[dict[str, Any]]) -> None:
+    table = Table(title="KPI ボード", title_style="bold", show_lines=False, expand=True)
+    table.add_column("KPI", no_wrap=True)
+    table.add_column("名称", ratio=5, overflow="fold")
+    table.add_column("目標", ratio=2, overflow="fold", justify="right")
+    table.add_column("実績", ratio=2, overflow="fold", justify="right")
+    table.add_column("判定", no_wrap=True)
+    table.add_column("状態", ratio=4, overflow="fold")
+    for row in rows:
+        actual = row["actual_ja"]
+        if row["actual_period_label"]:
+            actual = f"{actual}\n{row['actual_period_label']}"
+        colour = {"maintained": "green", "missed": "red"}.get(row["judgement"], "dim")
+        table.add_row(
+            row["kpi_id"],
+            row["kpi_name"],
+            row["target_ja"],
+            actual,
+            f"[{colour}]{row['judgement_ja']}[/{colour}]",
+            row["conditions_ja"],
+        )
+    out.print(table)
+    for row in rows:
+        if row["in_progress_value"] is not None:
+            before = row["in_progress_same_months_year_before"]
+            compared = f"（前年同期 {before:,.0f}）" if before is not None else ""
+            out.print(
+                f"{row['kpi_id']} {row['in_progress_period_label']} 途中 {row['in_progress_coverage']}："
+                f"{row['in_progress_ja']}{compared}　取込 {row['gate_status_ja']}",
+                highlight=False,
+            )
+    judged = sum(row["judgement"] in ("maintained", "missed") for row in rows)
+    as_of = max(row["data_as_of"] for row in rows if row["data_as_of"] is not None)
+    out.print(f"{len(rows)} 件（判定 {judged} 件）　データ基準時点 {as_of:%Y-%m-%d %H:%M}", highlight=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+@app.command(epilog="例：`kpi receipt K12 2024`　`kpi receipt K12 2023年度`　`kpi receipt K12 2024-09 --json`")
+@reported
+def receipt(
+    kpi: Annotated[str, typer.Argument(help="KPI番号（K12 など）")],
+    period: Annotated[str, typer.Argument(help="期間：2024（暦年）・2023年度・2024-09（月）")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON で出力")] = False,
+) -> None:
+    """公表した数値ひとつの由来を示す：値 → 行 → ページ → sha256 → URL、契約の版、検査の結果。"""
+    from kpi_warehouse.receipt import trail
+
+    found = trail(kpi, period)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2, default=_plain))
+        return
+    out.print(f"[bold]{found.kpi_id} {found.kpi_name}[/bold]　{found.period_label}（{found.period_kind}）", highlight=False)
+    out.print(f"値　　{found.value_text}　{found.coverage}", highlight=False)
+    out.print(f"計算　{found.method_ja}", highlight=False)
+    table = Table("期間", "値", "取込", "ページ", "sha256", "知った時点", title="もとの行")
+    for row in found.rows:
+        table.add_row(
+            f"{row.period:%Y-%m}", row.value_text, str(row.load_id), str(row.page), row.sha256[:16] + "…", f"{row.known_from:%Y-%m-%d %H:%M}"
+        )
+    out.print(table)
+    for source in found.loads:
+        out.print(
+            f"取込 {source.load_id}　{source.feed} 契約 {source.contract_version}（{source.contract_sha256[:12]}）　"
+            f"検査 {source.verdict}　コード {source.code_version}",
+            highlight=False,
+        )
+        for page in source.pages:
+            out.print(f"  ページ {page.page}　{page.sha256}\n  {page.url}", highlight=False)

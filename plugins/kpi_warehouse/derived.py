@@ -1,0 +1,99 @@
+"""Files of the tree that are made from the contracts, and the check that they are current.
+
+`kpi feed check --write` writes them; `make check` fails while one is stale. Nobody edits them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kpi_warehouse.contract import Contract, contracts
+from kpi_warehouse.errors import ContractError
+from kpi_warehouse.settings import settings
+
+HEADER = "Made from expectations/*.odcs.yaml by `kpi feed check --write`. Do not edit."
+
+
+def write_derived() -> list[Path]:
+    """Write every derived file that differs; returns those written."""
+    written = []
+    for path, text in _derived().items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            written.append(path)
+    return written
+
+
+def check_derived() -> None:
+    """Raises:
+    ContractError: a derived file is missing or stale.
+    """
+    stale = [
+        path for path, text in _derived().items() if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    if stale:
+        names = "、".join(str(path.relative_to(settings().project)) for path in stale)
+        raise ContractError(
+            f"契約から作ったファイルが古くなっています：{names}。`kpi feed check --write` で作り直してください。", "contract.stale"
+        )
+
+
+def _derived() -> dict[Path, str]:
+    project, known = settings().project, contracts(settings().contracts)
+    return {
+        project / "dbt_project/models/staging/_sources.generated.yml": _dbt_sources(known),
+        project / "docs/feeds.md": _feeds_page(known),
+    }
+
+
+def _dbt_sources(known: tuple[Contract, ...]) -> str:
+    tables: list[dict[str, Any]] = [
+        {
+            "name": contract.feed,
+            "description": contract.title_ja,
+            # Freshness is of the knowledge, not of the period: when did a load last succeed in looking at the source.
+            "config": {
+                "loaded_at_field": "known_from",
+                "freshness": {"warn_after": {"count": contract.sla.wait_days, "period": "day"}},
+            },
+            "columns": [
+                {"name": column.name, "description": f"{column.label_ja}：{column.description_ja}"}
+                for column in contract.columns
+            ],
+        }
+        for contract in known
+    ]
+    document = {"version": 2, "sources": [{"name": "raw", "schema": "raw", "tables": tables}]}
+    return f"# {HEADER}\n" + yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=110)
+
+
+def _feeds_page(known: tuple[Contract, ...]) -> str:
+    pages = [f"<!-- {HEADER} -->\n# フィード一覧\n"]
+    for contract in known:
+        columns = "\n".join(
+            f"| `{column.name}` | {column.label_ja} | {column.source_name or ''} | {column.sql_type} |"
+            f" {'○' if column.is_key else ''} | {column.description_ja} |"
+            for column in contract.columns
+        )
+        rules = "\n".join(
+            f"| `{rule.name}` | {rule.severity} | {'全体' if rule.scope == 'table' else '行'} | {rule.reason_ja} |"
+            for rule in contract.rules
+        )
+        marks = "、".join(f"`{mark}` {meaning}" for mark, meaning in contract.value.marks.items())
+        pages.append(
+            f"## {contract.title_ja}\n\n"
+            f"`{contract.feed}`　版 {contract.version}　所管 {contract.owner}　e-Stat {contract.source.table_id}\n\n"
+            f"{contract.description}\n\n"
+            f"- 取込：毎月（cron `{contract.sla.cron}`、{contract.sla.timezone}）、公表を最大 {contract.sla.wait_days} 日待つ\n"
+            f"- 最初の月：{contract.source.first_period}、毎回さかのぼる月数：{contract.source.reread_months}\n"
+            f"- 記号：{marks}\n"
+            f"- ライセンス：{contract.licence}\n"
+            f"- {contract.credit}\n\n"
+            f"| 列 | 名称 | 元の名前 | 型 | キー | 説明 |\n|---|---|---|---|---|---|\n{columns}\n\n"
+            f"| 検査 | 重大度 | 対象 | 理由 |\n|---|---|---|---|\n{rules}\n"
+        )
+    return "\n".join(pages)

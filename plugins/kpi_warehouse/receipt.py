@@ -1,0 +1,222 @@
+"""The receipt of one published number: from the mart back to the rows, the pages, their bytes and what judged them.
+
+The rows are read from accepted history by the KPI's definition and added up again; a receipt whose sum is not the
+published number is an error, never a receipt.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row, dict_row
+
+from kpi_warehouse.errors import KpiError
+from kpi_warehouse.warehouse.connection import connect
+
+PERIOD = re.compile(r"(?:CY)?(?P<cy>\d{4})年?|(?:FY(?P<fy>\d{4})|(?P<fy_ja>\d{4})年度)|(?P<month>\d{4}-(?:0[1-9]|1[0-2]))")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """How a KPI's value comes from one feed: the sum of one column over the rows with these codes, month by month."""
+
+    feed: str
+    codes: dict[str, str]
+    column: str
+    method_ja: str
+
+
+DEFINITIONS = {
+    "K12": Definition(
+        feed="estat_migration_monthly",
+        codes={"indicator_code": "04", "sex_code": "0", "nationality_code": "60000", "area_code": "43000"},
+        column="persons",
+        method_ja="転入超過数（国内・総数・移動者・熊本県）の月次の合計",
+    )
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of accepted history behind the number, and the page it came from."""
+
+    period: date
+    value: Decimal | int | None
+    mark: str | None
+    load_id: int
+    page: int
+    sha256: str
+    known_from: datetime
+
+    @property
+    def value_text(self) -> str:
+        """The value, or the source's mark where there is none."""
+        return f"{self.value:,}" if self.value is not None else str(self.mark)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A landed page: digest of its exact bytes, and the address it came from, without the key."""
+
+    page: int
+    sha256: str
+    url: str
+    fetched_at: datetime
+
+
+@dataclass(frozen=True)
+class Load:
+    """A load that brought some of the rows."""
+
+    load_id: int
+    feed: str
+    contract_version: str
+    contract_sha256: str
+    code_version: str
+    verdict: str
+    gate_results: list[dict[str, Any]]
+    pages: list[Page] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trail:
+    """The receipt."""
+
+    kpi_id: str
+    kpi_name: str
+    period_id: str
+    period_label: str
+    period_kind: str
+    value: Decimal
+    unit: str
+    value_status: str
+    coverage: str
+    method_ja: str
+    rows: list[Row]
+    loads: list[Load]
+
+    @property
+    def value_text(self) -> str:
+        """The number as the board shows it."""
+        return f"{self.value:,f}{self.unit}（{self.value_status}）"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        return asdict(self)
+
+
+def trail(kpi: str, period: str) -> Trail:
+    """The receipt of a KPI's number in a period.
+
+    Args:
+        kpi: `K12`.
+        period: `2024` or `2024年` (暦年), `2023年度` or `FY2023`, `2024-09` (月).
+
+    Raises:
+        KpiError: unknown KPI or period, no published number, or rows that do not add up to it.
+    """
+    definition = DEFINITIONS.get(kpi)
+    if definition is None:
+        raise KpiError(
+            f"{kpi} には取り込んだ実績がありません。由来を示せるKPI：{'、'.join(DEFINITIONS)}", "receipt.unknown_kpi"
+        )
+    period_id = _period_id(period)
+    with connect("kpi_transformer") as connection:
+        number = _published(connection, kpi, period_id)
+        rows = _rows(connection, definition, number["period_start"], number["period_end"])
+        total = sum((row.value for row in rows if row.value is not None), Decimal(0))
+        if total != number["value"]:
+            raise KpiError(
+                f"{kpi} {number['label_ja']} の公表値 {number['value']:,} と、もとの行の合計 {total:,} が一致しません。"
+                "マートを作り直してください（`kpi build`）。",
+                "receipt.does_not_add_up",
+            )
+        loads = [_load(connection, load_id, definition.feed) for load_id in sorted({row.load_id for row in rows})]
+    for load in loads:
+        used = {row.page for row in rows if row.load_id == load.load_id}
+        load.pages[:] = [page for page in load.pages if page.page in used]
+    return Trail(
+        kpi_id=kpi,
+        kpi_name=number["kpi_name"],
+        period_id=period_id,
+        period_label=number["label_ja"],
+        period_kind=number["period_kind"],
+        value=number["value"],
+        unit=number["unit"],
+        value_status=number["value_status_ja"],
+        coverage=f"{number['covered_months']}/{number['expected_months']}か月",
+        method_ja=definition.method_ja,
+        rows=rows,
+        loads=loads,
+    )
+
+
+def _period_id(period: str) -> str:
+    match = PERIOD.fullmatch(period)
+    if match is None:
+        raise KpiError(f"期間「{period}」を読めません。例：2024、2023年度、2024-09", "receipt.period")
+    if match["month"]:
+        return match["month"]
+    fiscal = match["fy"] or match["fy_ja"]
+    return f"FY{fiscal}" if fiscal else f"CY{match['cy']}"
+
+
+def _published(connection: psycopg.Connection, kpi: str, period_id: str) -> dict[str, Any]:
+    number = (
+        connection.cursor(row_factory=dict_row)
+        .execute(
+            "select v.value, v.covered_months, v.expected_months, p.label_ja, p.period_kind, p.period_start, p.period_end,"
+            " k.kpi_name, k.unit, s.label_ja as value_status_ja"
+            " from marts.fct_kpi_value as v join marts.dim_period as p using (period_id, period_kind)"
+            " join marts.dim_kpi as k using (kpi_id)"
+            " join marts.dim_status as s on s.domain = 'value_status' and s.code = v.value_status"
+            " where v.kpi_id = %s and v.period_id = %s",
+            [kpi, period_id],
+        )
+        .fetchone()
+    )
+    if number is None or number["value"] is None:
+        raise KpiError(f"{kpi} の {period_id} の公表値はありません（実績未公表）。", "receipt.no_number")
+    return number
+
+
+def _rows(connection: psycopg.Connection, definition: Definition, first: date, last: date) -> list[Row]:
+    conditions = sql.SQL(" and ").join(
+        sql.SQL("r.{} = {}").format(sql.Identifier(column), sql.Literal(code)) for column, code in definition.codes.items()
+    )
+    query = sql.SQL(
+        "select r.period, r.{value} as value, r.{mark} as mark, r.load_id, r.source_page as page, p.sha256, r.known_from"
+        " from raw.{feed} as r join ops.load_page as p on p.load_id = r.load_id and p.page = r.source_page"
+        " where r.known_to = 'infinity' and r.period between %s and %s and {conditions} order by r.period"
+    ).format(
+        value=sql.Identifier(definition.column),
+        mark=sql.Identifier(f"{definition.column}_mark"),
+        feed=sql.Identifier(definition.feed),
+        conditions=conditions,
+    )
+    return connection.cursor(row_factory=class_row(Row)).execute(query, [first, last]).fetchall()
+
+
+def _load(connection: psycopg.Connection, load_id: int, feed: str) -> Load:
+    columns = connection.cursor(row_factory=dict_row)
+    load = columns.execute(
+        "select contract_version, contract_sha256, code_version, verdict from ops.load where load_id = %s", [load_id]
+    ).fetchone()
+    assert load is not None
+    results = columns.execute(
+        "select expectation, severity, success, unexpected_count, reason_ja from ops.gate_result where load_id = %s"
+        " order by checked_at, expectation",
+        [load_id],
+    ).fetchall()
+    pages = (
+        connection.cursor(row_factory=class_row(Page))
+        .execute("select page, sha256, url, fetched_at from ops.load_page where load_id = %s order by page", [load_id])
+        .fetchall()
+    )
+    return Load(load_id=load_id, feed=feed, gate_results=results, pages=pages, **load)
