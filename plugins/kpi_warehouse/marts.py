@@ -28,7 +28,7 @@ from psycopg.types.json import Jsonb
 
 from kpi_warehouse.contract import contracts
 from kpi_warehouse.errors import BuildFailed, KpiError, LoadConflict, StorageFailed
-from kpi_warehouse.marts_dbt import Node, run_dbt
+from kpi_warehouse.marts_dbt import Node, build_into
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.tables import ensure_raw
@@ -148,7 +148,7 @@ def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: boo
     _clear_away(connection, schema)
     build_id = _open(connection, as_of, schema if as_of else MARTS, inputs)
     try:
-        nodes = run_dbt(schema, as_of)
+        nodes = build_into(schema, as_of)
         _record(connection, build_id, nodes)
         _raise_failures(nodes)
         with connection.transaction():

@@ -37,28 +37,39 @@ class Node:
         return self.status in {"error", "fail", "runtime error"}
 
 
-def run_dbt(schema: str, as_of: datetime | None) -> tuple[Node, ...]:
+def build_into(schema: str, as_of: datetime | None) -> tuple[Node, ...]:
     """Build and test every node into `schema`; dbt's unit tests run with the tests of the code, not here.
 
     Raises:
         BuildFailed: dbt could not run at all (the project does not parse, no connection).
     """
-    from dbt.cli.main import dbtRunner  # noqa: PLC0415 - 2.5 s that only a build pays
-    from dbt.artifacts.schemas.run import RunExecutionResult  # noqa: PLC0415
-
-    project = settings().project / "dbt_project"
     variables = {"as_of": as_of.isoformat() if as_of else ""}
+    return invoke(
+        schema, "build", "--exclude-resource-types", "unit_test", "exposure", "--vars", json.dumps(variables)
+    )
+
+
+def invoke(schema: str, *command: str) -> tuple[Node, ...]:
+    """Run one dbt command that ends in nodes (build, run, test) with `schema` as its target.
+
+    Raises:
+        BuildFailed: see `build_into`.
+    """
+    from dbt.artifacts.schemas.run import RunExecutionResult  # noqa: PLC0415 - 2.5 s that only a build pays
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415
+
+    project = str(settings().project / "dbt_project")
     # Artifacts of dbt are neither shared between processes nor kept: what matters of them goes to `ops`.
     with (
-        tempfile.TemporaryDirectory(prefix="kpi-build-") as scratch,
+        tempfile.TemporaryDirectory(prefix="kpi-dbt-") as scratch,
         _environment(_connection_settings(schema)),
     ):
         outcome = dbtRunner().invoke(
             [
-                *("build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)),
-                *("--project-dir", str(project), "--profiles-dir", str(project)),
-                *("--target-path", f"{scratch}/target", "--log-path", f"{scratch}/logs"),
                 *("--no-partial-parse", "--no-write-json", "--log-level", "none", "--log-level-file", "none"),
+                *command,
+                *("--project-dir", project, "--profiles-dir", project),
+                *("--target-path", f"{scratch}/target", "--log-path", f"{scratch}/logs"),
             ]
         )
     if not isinstance(outcome.result, RunExecutionResult):

@@ -43,15 +43,15 @@ partner_sums as (
         period_id,
         '43000' as area_code,
         {%- for name, label in partners.items() %}
-        sum(movers) filter (where is_inflow and partner = '{{ label }}')::bigint as in_from_{{ name }},
-        sum(movers) filter (where not is_inflow and partner = '{{ label }}')::bigint as out_to_{{ name }},
+        coalesce(sum(movers) filter (where is_inflow and partner = '{{ label }}'), 0)::bigint as in_from_{{ name }},
+        coalesce(sum(movers) filter (where not is_inflow and partner = '{{ label }}'), 0)::bigint as out_to_{{ name }},
         {%- endfor %}
-        sum(movers) filter (where is_inflow)::bigint as in_from_all,
-        sum(movers) filter (where not is_inflow)::bigint as out_to_all,
+        sum(movers) filter (where is_inflow) as in_from_all,
+        sum(movers) filter (where not is_inflow) as out_to_all,
         max(loaded_at) as loaded_at,
         max(data_as_of) as data_as_of,
         max(source_updated_on) as source_updated_on,
-        max(gate_status) as gate_status,
+        {{ worst_gate_status('gate_status') }} as gate_status,
         max(held_rows) as held_rows
     from kumamoto_flows
     group by period_id
@@ -61,16 +61,10 @@ partner_sums as (
 -- Cells that are marks hide nobody when the others already sum to the month's total; else there is no split to show.
 splits as (
 
-    select
-        moves.period_id,
-        moves.area_code,
-        coalesce(
-            partner_sums.in_from_all = moves.in_migrants and partner_sums.out_to_all = moves.out_migrants, false
-        ) as adds_up,
-        partner_sums.period_id is not null as has_flows
-    from moves
-    left join partner_sums
-        on moves.period_id = partner_sums.period_id and moves.area_code = partner_sums.area_code
+    select partner_sums.*
+    from partner_sums
+    inner join moves on partner_sums.period_id = moves.period_id and partner_sums.area_code = moves.area_code
+    where partner_sums.in_from_all = moves.in_migrants and partner_sums.out_to_all = moves.out_migrants
 
 ),
 
@@ -113,17 +107,14 @@ select
     {{ status_label('value_status', 'moves.value_status') }} as value_status_ja,
     moves.missing_reason,
     {%- for name in partners %}
-    case when splits.adds_up then coalesce(partner_sums.in_from_{{ name }}, 0) end as in_from_{{ name }},
-    case when splits.adds_up then coalesce(partner_sums.out_to_{{ name }}, 0) end as out_to_{{ name }},
-    case
-        when splits.adds_up
-            then coalesce(partner_sums.in_from_{{ name }}, 0) - coalesce(partner_sums.out_to_{{ name }}, 0)
-    end as net_with_{{ name }},
+    splits.in_from_{{ name }},
+    splits.out_to_{{ name }},
+    splits.in_from_{{ name }} - splits.out_to_{{ name }} as net_with_{{ name }},
     {%- endfor %}
     case
         when moves.area_code <> '43000' then 'not_applicable'
-        when splits.adds_up then 'actual'
-        when splits.has_flows then 'missing'
+        when splits.period_id is not null then 'actual'
+        when partner_sums.period_id is not null then 'missing'
         else 'not_published'
     end as partner_status,
     quality.data_as_of,
@@ -135,6 +126,6 @@ select
 from moves
 inner join areas on moves.area_code = areas.area_code
 inner join periods on moves.period_id = periods.period_id
-inner join splits on moves.period_id = splits.period_id and moves.area_code = splits.area_code
 inner join quality on moves.period_id = quality.period_id and moves.area_code = quality.area_code
 left join partner_sums on moves.period_id = partner_sums.period_id and moves.area_code = partner_sums.area_code
+left join splits on moves.period_id = splits.period_id and moves.area_code = splits.area_code

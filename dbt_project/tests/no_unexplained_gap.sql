@@ -1,0 +1,17 @@
+-- A figure and its status say the same: a missing figure has a state that names why, and no state hides a figure.
+select
+    kpi_id,
+    period_id,
+    value_status
+from {{ ref('mart_kpi_history') }}
+where (value is not null) <> (value_status in ('actual', 'partial'))
+union all
+select
+    kpi_id,
+    actual_period_id as period_id,
+    value_status
+from {{ ref('mart_kpi_board') }}
+where
+    (actual_value is not null) <> (value_status = 'actual')
+    or (target_value is not null) <> (target_status = 'registered')
+    or (baseline_value is not null) <> (baseline_status = 'registered')

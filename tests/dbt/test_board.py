@@ -1,0 +1,162 @@
+"""What the marts show of the published figures. Expected numbers: the slides, e-Stat 0003420473 and `figures/`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from deliveries import figures
+from kpi_warehouse import marts
+from kpi_warehouse.marts_dbt import invoke
+
+pytestmark = pytest.mark.usefixtures("published")
+
+FISCAL_YEARS = {2018: -3465, 2019: -4128, 2020: -1806, 2021: -1194, 2022: -297, 2023: -2186}
+
+
+def rows(connection: psycopg.Connection, query: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute("set role kpi_transformer")
+        try:
+            return cursor.execute(query).fetchall()
+        finally:
+            cursor.execute("set role kpi_loader")
+
+
+def kpi(kpi_id: str) -> dict[str, Any]:
+    return next(row for row in marts.board() if row["kpi_id"] == kpi_id)
+
+
+def test_the_board_shows_every_kpi_of_the_plans() -> None:
+    strategy = [f"K{n:02}" for n in range(1, 7)] + ["T04"] + [f"K{n:02}" for n in range(7, 13)]
+    assert [row["kpi_id"] for row in marts.board()] == strategy + [f"D{n:02}" for n in range(1, 20)]
+
+
+def test_the_headline_kpi_is_maintained_in_2024() -> None:
+    board = kpi("K12")
+    assert board["target_value"] == -1624
+    assert (board["actual_period_label"], board["actual_value"]) == ("2024年", -1542)
+    assert (board["judgement_ja"], board["shortfall"]) == ("維持", None)
+
+
+def test_the_year_in_progress_stands_beside_and_is_not_judged() -> None:
+    board = kpi("K12")
+    assert (board["in_progress_period_label"], board["in_progress_value"]) == ("2025年", -41)
+    assert board["in_progress_coverage"] == "2/12"
+    assert board["in_progress_same_months_year_before"] == -245
+    assert board["conditions_ja"] == "暦年途中2/12"
+
+
+@pytest.mark.parametrize(
+    ("kpi_id", "conditions", "judgement"),
+    [
+        ("K01", "基準値なし・実績未公表", "判定保留"),
+        ("K11", "基準値なし・実績未公表・判定保留", "判定保留"),
+        ("T04", "KPI未設定", "判定対象外"),
+        ("D01", "目標値未登録・基準値なし・実績未公表・判定保留", "判定保留"),
+        ("D02", "目標値未登録・基準値なし・実績未公表", "判定対象外"),
+    ],
+)
+def test_what_is_missing_is_named(kpi_id: str, conditions: str, judgement: str) -> None:
+    board = kpi(kpi_id)
+    assert (board["conditions_ja"], board["judgement_ja"]) == (conditions, judgement)
+    assert board["actual_value"] is None
+
+
+def test_no_cell_that_a_reader_reads_is_empty() -> None:
+    readable = ("target_ja", "baseline_ja", "actual_ja", "in_progress_ja", "data_as_of", "gate_status_ja")
+    assert all(row[name] not in (None, "") for row in marts.board() for name in readable)
+
+
+def test_calendar_years_equal_the_published_annual_figures(loader: psycopg.Connection) -> None:
+    published = {
+        f"CY{row['calendar_year']}": int(row["net_migration"]) for row in figures("annual_social_change")
+    }
+    del published["CY2025"]  # published later than the months we have
+    assert published == dict(
+        rows(
+            loader,
+            "select period_id, value from marts.fct_kpi_value"
+            " where period_kind = '暦年' and value_status = 'actual'",
+        )
+    )
+
+
+def test_fiscal_years_are_kept_apart_and_only_full_ones_are_actual(loader: psycopg.Connection) -> None:
+    found = rows(
+        loader,
+        "select period_id, value, value_status, covered_months from marts.fct_kpi_value"
+        " where period_kind = '年度' order by period_id",
+    )
+    assert {name: value for name, value, status, _ in found if status == "actual"} == {
+        f"FY{year}": value for year, value in FISCAL_YEARS.items()
+    }
+    assert found[-1] == ("FY2024", Decimal(419), "partial", 11)
+
+
+def test_january_to_september_2024_equals_the_slides(loader: psycopg.Connection) -> None:
+    [found] = rows(
+        loader,
+        "select sum(in_migrants), sum(out_migrants), sum(net_migration), sum(in_from_tokyo_area),"
+        " sum(out_to_tokyo_area), sum(in_from_osaka_area), sum(out_to_osaka_area), sum(in_from_fukuoka),"
+        " sum(out_to_fukuoka), sum(in_from_elsewhere), sum(out_to_elsewhere), sum(net_with_elsewhere)"
+        " from marts.mart_migration_monthly"
+        " where area_code = '43000' and calendar_year = 2024 and month_number <= 9",
+    )
+    assert found == (24406, 26567, -2161, 4349, 6031, 1831, 2377, 6344, 6958, 11882, 11201, 681)
+
+
+def test_months_without_flows_say_so(loader: psycopg.Connection) -> None:
+    assert rows(
+        loader,
+        "select partner_status, in_from_tokyo_area from marts.mart_migration_monthly"
+        " where area_code = '43000' and period_id = '2024-10'",
+    ) == [("not_published", None)]
+
+
+def test_every_relation_and_column_explains_itself_in_japanese(loader: psycopg.Connection) -> None:
+    silent = rows(
+        loader,
+        """
+        select relations.relname, columns.attname
+        from pg_class as relations
+        join pg_attribute as columns on columns.attrelid = relations.oid
+        where relations.relnamespace = 'marts'::regnamespace and relations.relkind in ('r', 'v')
+            and columns.attnum >= 0 and not columns.attisdropped
+            and coalesce(col_description(relations.oid, columns.attnum), '') !~ '[ぁ-んァ-ヶ一-龠]'
+        """,
+    )
+    assert silent == []
+
+
+def test_bi_reads_the_marts_and_nothing_else(loader: psycopg.Connection) -> None:
+    assert rows(
+        loader,
+        "select nspname from pg_namespace where has_schema_privilege('kpi_reader', oid, 'usage')"
+        r" and nspname !~ '^pg_' and nspname <> 'information_schema' order by 1",
+    ) == [("marts",)]
+    assert rows(
+        loader,
+        "select count(*) filter (where not has_table_privilege('kpi_reader', oid, 'select')),"
+        " count(*) filter (where has_table_privilege('kpi_reader', oid, 'insert, update, delete')), count(*) > 0"
+        " from pg_class where relnamespace = 'marts'::regnamespace and relkind in ('r', 'v')",
+    ) == [(0, 0, True)]
+
+
+def test_nothing_outside_the_marts_is_left_behind(loader: psycopg.Connection) -> None:
+    assert (
+        rows(
+            loader,
+            "select schemaname from pg_views where schemaname in ('staging', 'raw', 'ops', 'public')"
+            " union select nspname from pg_namespace where nspname like 'marts\\_%'",
+        )
+        == []
+    )
+
+
+def test_dbt_unit_tests_pass() -> None:
+    nodes = invoke("marts", "test", "--select", "test_type:unit")
+    assert {node.status for node in nodes} == {"pass"}
+    assert len(nodes) == 8

@@ -1,0 +1,152 @@
+"""How a build behaves: what it publishes, what it leaves alone, and what it survives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from deliveries import FIRST_KNOWN, KUMAMOTO, MONTHLY, Deliveries, Moves, published_moves
+from kpi_warehouse import marts
+from kpi_warehouse.errors import BuildFailed, KpiError
+
+LATER = FIRST_KNOWN + timedelta(days=30)
+BUILD = [sys.executable, "-c", "from kpi_warehouse import marts; print(marts.build().state)"]
+
+
+def k12() -> dict[str, Any]:
+    return next(row for row in marts.board() if row["kpi_id"] == "K12")
+
+
+def months_of_2025(net: int) -> list[Moves]:
+    """Twelve months of 熊本県 whose nets sum to `net`, all of it in December."""
+    nets = [0] * 11 + [net]
+    return [Moves(date(2025, month, 1), KUMAMOTO, 5000 + n, 5000) for month, n in enumerate(nets, start=1)]
+
+
+@pytest.fixture
+def broken(deliveries: Deliveries, loader: psycopg.Connection) -> Iterator[Deliveries]:
+    """Published marts, then a history that no gate would have let through: a net that is not in − out."""
+    marts.build(force=True)
+    loader.execute(
+        "update raw.estat_migration_monthly set persons = persons + 1"
+        " where area_code = %s and indicator_code = '04' and period = '2024-12-01'",
+        [KUMAMOTO],
+    )
+    yield deliveries
+
+
+def test_a_warehouse_without_any_load_still_shows_the_whole_board(
+    deliveries: Deliveries, loader: psycopg.Connection
+) -> None:
+    deliveries.forget_everything()
+    marts.build(force=True)
+    board = marts.board()
+    assert len(board) == 32
+    assert {row["value_status_ja"] for row in board} == {"実績未公表", "対象外"}
+
+
+def test_nothing_new_means_nothing_built(deliveries: Deliveries) -> None:
+    first = marts.build(force=True)
+    again = marts.build()
+    assert (again.state, again.build_id, again.nodes) == ("unchanged", first.build_id, ())
+
+
+def test_a_new_delivery_is_judged_by_the_whole_year(deliveries: Deliveries) -> None:
+    deliveries.publish_moves(months_of_2025(-2333), known_from=LATER)
+    assert marts.build().state == "published"
+    board = k12()
+    assert (board["actual_period_label"], board["actual_value"]) == ("2025年", -2333)
+    assert (board["judgement_ja"], board["shortfall"]) == ("未達", 709)
+    assert board["in_progress_value"] is None
+
+
+def test_the_board_can_be_seen_as_it_was(deliveries: Deliveries) -> None:
+    deliveries.publish_moves(months_of_2025(-2333), known_from=LATER)
+    before = next(row for row in marts.board(LATER - timedelta(seconds=1)) if row["kpi_id"] == "K12")
+    assert (before["actual_period_label"], before["in_progress_coverage"]) == ("2024年", "2/12")
+    assert before["data_as_of"] == FIRST_KNOWN
+
+
+def test_an_as_of_build_leaves_the_marts_alone(deliveries: Deliveries, loader: psycopg.Connection) -> None:
+    marts.build(force=True)
+    deliveries.publish_moves(months_of_2025(-2333), known_from=LATER)
+    built = marts.build(LATER)
+    assert built.schema_name == f"marts_asof_{LATER:%Y%m%dt%H%M%S}"
+    assert k12()["actual_period_label"] == "2024年"
+    loader.execute("set role kpi_transformer")
+    loader.execute(f"drop schema {built.schema_name} cascade")
+    loader.execute("set role kpi_loader")
+
+
+def test_the_future_cannot_be_known() -> None:
+    with pytest.raises(KpiError, match="未来"):
+        marts.build(datetime.now(UTC) + timedelta(days=1))
+
+
+def test_a_refused_delivery_leaves_the_last_figures_and_says_so(deliveries: Deliveries) -> None:
+    deliveries.load(
+        MONTHLY, date(2024, 12, 1), date(2025, 2, 1), at=LATER, state="rejected", verdict="rejected"
+    )
+    marts.build()
+    board = k12()
+    assert (board["actual_value"], board["gate_status_ja"]) == (-1542, "不合格（前回値を表示中）")
+
+
+def test_held_rows_are_counted_on_the_board(deliveries: Deliveries) -> None:
+    load_id = deliveries.publish_moves(published_moves(), known_from=LATER, verdict="held")
+    deliveries.hold_row(MONTHLY, date(2024, 5, 1), load_id)
+    marts.build()
+    board = k12()
+    assert (board["gate_status_ja"], board["held_rows"]) == ("保留あり", 1)
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_failed_test_leaves_the_marts_as_they_were(loader: psycopg.Connection) -> None:
+    with pytest.raises(BuildFailed, match="net_is_in_minus_out") as failure:
+        marts.build(force=True)
+    assert "転入超過数＝転入者数−転出者数" in failure.value.message_ja
+    assert k12()["actual_value"] == -1542
+    [(state, error)] = loader.execute(
+        "select state, error from ops.build order by build_id desc limit 1"
+    ).fetchall()
+    assert (state, error) == ("failed", failure.value.message_ja)
+    assert ("fail",) in loader.execute(
+        "select status from ops.build_node where node = 'net_is_in_minus_out' order by build_id desc limit 1"
+    ).fetchall()
+
+
+def test_two_builds_at_once_publish_once(deliveries: Deliveries) -> None:
+    both = [subprocess.Popen(BUILD, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    states = sorted(process.communicate(timeout=120)[0].strip() for process in both)
+    assert states == ["published", "unchanged"]
+
+
+def test_a_killed_build_is_forgotten_by_the_next(deliveries: Deliveries, loader: psycopg.Connection) -> None:
+    marts.build(force=True)
+    deliveries.publish_moves(months_of_2025(-2333), known_from=LATER)
+    process = subprocess.Popen(BUILD, stdout=subprocess.DEVNULL)
+    _wait_for_relation(loader, "marts_next.fct_migration_monthly")
+    process.kill()
+    process.wait()
+    assert k12()["actual_value"] == -1542
+    assert marts.build().state == "published"
+    assert k12()["actual_value"] == -2333
+    assert loader.execute("select count(*) from ops.build where state = 'building'").fetchone() == (0,)
+
+
+def _wait_for_relation(connection: psycopg.Connection, name: str) -> None:
+    deadline = time.monotonic() + 60
+    schema, relation = name.split(".")
+    while time.monotonic() < deadline:
+        if connection.execute(
+            "select 1 from pg_tables where schemaname = %s and tablename = %s", [schema, relation]
+        ).fetchone():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{name} did not appear")
