@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from kpi_warehouse.contract_file import ContractFile
+from kpi_warehouse.contract_file import ContractFile, Key
 from kpi_warehouse.errors import ContractError
 
 Severity = Literal["critical", "warning", "info"]
@@ -328,14 +328,19 @@ class _Reader:
 
     def _source(self) -> EstatSource:
         custom = _custom(self.document["servers"][0])
-        here = ("servers", 0, "customProperties")
+
+        def at(name: str) -> Key:
+            entries = [entry["property"] for entry in self.document["servers"][0].get("customProperties") or []]
+            here: Key = ("servers", 0, "customProperties")
+            return (*here, entries.index(name), "value") if name in entries else here
+
         for name in ("statsDataId", "statsCode", "firstPeriod"):
             if not isinstance(custom.get(name), str):
-                self.file.fault(here, custom.get(name), f"{name}（引用符で囲んだ文字列）")
+                self.file.fault(at(name), custom.get(name), f"{name}（引用符で囲んだ文字列）")
         if not custom.get("titleHolds"):
-            self.file.fault(here, None, "titleHolds（表題に含まれるべき語の並び）")
+            self.file.fault(at("titleHolds"), None, "titleHolds（表題に含まれるべき語の並び）")
         if not _PERIOD.fullmatch(str(custom.get("firstPeriod"))):
-            self.file.fault(here, custom.get("firstPeriod"), "firstPeriod：YYYY-MM")
+            self.file.fault(at("firstPeriod"), custom.get("firstPeriod"), "firstPeriod：YYYY-MM")
         return EstatSource(
             table_id=str(custom.get("statsDataId")),
             stats_code=str(custom.get("statsCode")),

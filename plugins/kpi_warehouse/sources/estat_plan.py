@@ -13,7 +13,8 @@ from datetime import date
 from kpi_warehouse.contract import Contract
 from kpi_warehouse.errors import KpiError, SourceChanged
 from kpi_warehouse.readers.estat_json import month_code, month_of
-from kpi_warehouse.sources.estat import DataQuery, TableMeta
+from kpi_warehouse.sources.estat import DataQuery
+from kpi_warehouse.sources.estat_answers import TableMeta
 
 
 @dataclass(frozen=True)
