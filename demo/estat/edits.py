@@ -75,6 +75,15 @@ def other_survey(table: Table, stat_code: str, stat_name: str = "別の統計") 
     return replace(table, stat_code=stat_code, stat_name=stat_name)
 
 
+def other_unit(table: Table, unit: str | None) -> Table:
+    """Every `@unit` changes (千人), or disappears (None)."""
+    axes = tuple(
+        replace(axis, members=tuple(replace(m, unit=unit if m.unit else None) for m in axis.members))
+        for axis in table.axes
+    )
+    return replace(table, unit=unit, axes=axes)
+
+
 def recode(table: Table, axis: str, codes: Mapping[str, str]) -> Table:
     """Give members of an axis other codes (`{"02": "03", "03": "02"}` swaps two): names and values go with
     the member.
@@ -150,6 +159,7 @@ EDITS: dict[str, Callable[..., Table]] = {
         unknown_area,
         retitle,
         other_survey,
+        other_unit,
         recode,
         swap_axes,
         transpose,

@@ -51,9 +51,13 @@ _TOKYO = slice(10, 14)
 _texts: dict[int, str] = {}
 
 
-def synthetic_migration(months: Sequence[str], seed: int = 1, *, other_areas: bool = True) -> Table:
+def synthetic_migration(
+    months: Sequence[str], seed: int = 1, *, other_areas: bool = True, years: bool = False
+) -> Table:
     """0003420473 for `months` (YYYY-MM): 4 items × 3 sexes × 3 nationalities × (48 + 4) areas, every cell a
     number.
+
+    With `years` the time axis also holds each complete year (`2024000000`), as tables that mix kinds do.
     """
     others = OTHER_AREAS if other_areas else ()
     areas = [NATION, *PREFECTURES, *(member.code for member in others)]
@@ -64,7 +68,12 @@ def synthetic_migration(months: Sequence[str], seed: int = 1, *, other_areas: bo
         for kind in NATIONALITIES
         for area in areas
     ]
-    filled = {time_code(period): _written(_moves(period, seed)[..., : len(areas)]) for period in months}
+    counts = {period: _moves(period, seed)[..., : len(areas)] for period in months}
+    filled = {time_code(period): _written(numbers) for period, numbers in counts.items()}
+    for year in {period[:4] for period in months} if years else ():
+        parts = [numbers for period, numbers in counts.items() if period.startswith(year)]
+        if len(parts) == 12:
+            filled[f"{year}000000"] = _written(np.sum(parts, axis=0))
     return moves_table(cells, filled, end_of_next_month(max(months)), other_areas=others)
 
 
