@@ -45,6 +45,7 @@ class EstatApp:
         requests: every API request received, oldest first: its parameters without appId, and `_function`,
             `_key_sent` (appId was there and has the right form), `_gzip` (asked for), `_at` (seconds,
             monotonic).
+        errors: failures of the simulator itself, for example an edit that names a cell the table lacks.
         clock: RESULT.DATE of every answer; None = the time of the answer. A fixed clock makes repeated
             answers identical to the byte.
         prepared: keep finished, compressed answers (needs a fixed clock), so that serving again costs next
@@ -64,6 +65,7 @@ class EstatApp:
         self.tables = {table.id: table for table in tables}
         self.faults = list(faults)
         self.requests: list[dict[str, Any]] = []
+        self.errors: list[Exception] = []
         self.clock = clock
         self.prepared = prepared
         self._app_id = app_id
@@ -136,7 +138,9 @@ class EstatApp:
         kept = self._kept.get(key) if self.prepared and key_ok and zipped and not struck else None
         if kept is not None:
             return _json(kept, 200, zipped=True)
-        status, body = self._answer(function, params, struck) if key_ok else self._refuse(function, params)
+        status, body = (
+            self._answer_or_note(function, params, struck) if key_ok else self._refuse(function, params)
+        )
         status = _status_as_told(status, struck)
         content = body.encode()
         for fault in struck:
@@ -157,13 +161,13 @@ class EstatApp:
             for fault in struck:
                 if fault.kind == "status":
                     return self._told_status(function, params, fault, date)
-            tables = {table_id: _edited(table, struck) for table_id, table in self.tables.items()}
             if function == "getStatsList":
-                return 200, answers.stats_list(tables.values(), params, date)
+                listed = [_edited(table, struck) for table in self.tables.values()]
+                return 200, answers.stats_list(listed, params, date)
             table_id = stats_data_id(params)
-            if table_id not in tables:
+            if table_id not in self.tables:
                 raise ApiError(300, "statsDataId", table_id)
-            table = tables[table_id]
+            table = _edited(self.tables[table_id], struck)
             if function == "getMetaInfo":
                 return 200, answers.meta_info(table, params, date)
             query = stats_data_query(params, table)
@@ -173,6 +177,13 @@ class EstatApp:
             return http_status(error.status), answers.error(
                 function, error.status, error.message, params, date
             )
+
+    def _answer_or_note(self, function: str, params: dict[str, str], struck: list[Fault]) -> Answer:
+        try:
+            return self._answer(function, params, struck)
+        except Exception as error:
+            self.errors.append(error)
+            raise
 
     def _told_status(self, function: str, params: dict[str, str], fault: Fault, date: str) -> Answer:
         status = int(fault.options.get("status", 299))

@@ -12,6 +12,8 @@ cell is an estimate of ours.
 
 Source: 総務省統計局 住民基本台帳人口移動報告 (e-Stat 0003420473) and the partner figures of the committee's
 slides.
+Credit: 政府統計の総合窓口(e-Stat)、総務省統計局 住民基本台帳人口移動報告を加工して作成
+（政府標準利用規約2.0）.
 """
 
 from __future__ import annotations

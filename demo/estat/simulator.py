@@ -105,3 +105,5 @@ class Simulator:
         self._server.force_exit = True
         if self._thread is not None:
             self._thread.join(STOP_SECONDS)
+        if self.app.errors and error is None:
+            raise RuntimeError("the simulator itself failed") from self.app.errors[0]

@@ -136,6 +136,12 @@ def test_a_table_may_be_served_edited() -> None:
         assert (table["TITLE"]["$"], table["STAT_NAME"]["@code"]) == ("別の表", "00200521")
 
 
+def test_a_fault_that_cannot_be_played_fails_the_test_that_told_it() -> None:
+    impossible = Fault("set_text", period="2024-09", where={"area": "99999"}, text="-")
+    with pytest.raises(RuntimeError), told(impossible) as sim:
+        get(sim, **SEPTEMBER)
+
+
 def test_a_table_published_between_two_pages() -> None:
     moves = published.moves()
     with told(table=until(moves, "2025-01")) as sim:
