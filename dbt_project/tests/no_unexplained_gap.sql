@@ -1,4 +1,4 @@
--- A figure and its status say the same: a missing figure has a state that names why, and no state hides a figure.
+-- A figure and its status say the same: a missing figure has a state that names why, and none hides one.
 select
     kpi_id,
     period_id,

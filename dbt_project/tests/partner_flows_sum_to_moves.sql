@@ -21,15 +21,31 @@ flow_sums as (
     group by period_id, direction
     having bool_and(value_status = 'actual' or missing_reason = '該当なし')
 
+),
+
+migrants as (
+
+    select
+        period_id,
+        'in' as direction,
+        in_migrants as persons
+    from {{ ref('mart_migration_monthly') }}
+    where area_code = '43000'
+    union all
+    select
+        period_id,
+        'out' as direction,
+        out_migrants as persons
+    from {{ ref('mart_migration_monthly') }}
+    where area_code = '43000'
+
 )
 
 select
     flow_sums.period_id,
     flow_sums.direction,
     flow_sums.movers,
-    case flow_sums.direction when 'in' then moves.in_migrants else moves.out_migrants end as migrants
+    migrants.persons
 from flow_sums
-inner join {{ ref('mart_migration_monthly') }} as moves on flow_sums.period_id = moves.period_id
-where
-    moves.area_code = '43000'
-    and flow_sums.movers <> case flow_sums.direction when 'in' then moves.in_migrants else moves.out_migrants end
+inner join migrants on flow_sums.period_id = migrants.period_id and flow_sums.direction = migrants.direction
+where flow_sums.movers <> migrants.persons

@@ -138,14 +138,14 @@ def _alone() -> Iterator[psycopg.Connection]:
 
 def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: bool) -> Built:
     started = time.monotonic()
+    schema = f"marts_asof_{as_of:%Y%m%dt%H%M%S}" if as_of else NEXT
+    _clear_away(connection, schema)
     _ensure_sources()
     inputs = _inputs(connection)
     published = None if force or as_of else _published_from(connection, inputs)
     if published is not None:
         return Built(published, "unchanged", (), time.monotonic() - started, MARTS)
 
-    schema = f"marts_asof_{as_of:%Y%m%dt%H%M%S}" if as_of else NEXT
-    _clear_away(connection, schema)
     build_id = _open(connection, as_of, schema if as_of else MARTS, inputs)
     try:
         nodes = build_into(schema, as_of)

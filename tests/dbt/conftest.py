@@ -1,10 +1,9 @@
-"""A migrated warehouse on a real server, with the published figures delivered and the marts built from them."""
+"""A migrated warehouse on a real server, with the published figures delivered and the marts built."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,7 +15,7 @@ from kpi_warehouse.warehouse.connection import connect, migrate
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """An empty, migrated warehouse: the embedded server, or the one KPI_TEST_DATABASE_URL names (it is emptied)."""
+    """An empty, migrated warehouse: embedded, or the one KPI_TEST_DATABASE_URL names (it is emptied)."""
     home = tmp_path_factory.mktemp("kpi")
     configured = os.environ.get("KPI_TEST_DATABASE_URL")
     with pytest.MonkeyPatch.context() as environment:
@@ -75,9 +74,3 @@ def published(loader: psycopg.Connection) -> marts.Built:
     made.publish_moves(published_moves())
     made.publish_flows(published_flows())
     return marts.build(force=True)
-
-
-@pytest.fixture
-def project() -> Path:
-    """Folder of the dbt project."""
-    return settings().project / "dbt_project"

@@ -1,4 +1,4 @@
-"""What the marts show of the published figures. Expected numbers: the slides, e-Stat 0003420473 and `figures/`."""
+"""What the marts show of the published figures; expected: the slides, e-Stat 0003420473, `figures/`."""
 
 from __future__ import annotations
 
@@ -140,7 +140,8 @@ def test_bi_reads_the_marts_and_nothing_else(loader: psycopg.Connection) -> None
     assert rows(
         loader,
         "select count(*) filter (where not has_table_privilege('kpi_reader', oid, 'select')),"
-        " count(*) filter (where has_table_privilege('kpi_reader', oid, 'insert, update, delete')), count(*) > 0"
+        " count(*) filter (where has_table_privilege('kpi_reader', oid, 'insert, update, delete')),"
+        " count(*) > 0"
         " from pg_class where relnamespace = 'marts'::regnamespace and relkind in ('r', 'v')",
     ) == [(0, 0, True)]
 

@@ -25,7 +25,7 @@ monthly_values as (
 
 ),
 
--- The same month a year before stands beside each month: a partial year is compared with the same months only.
+-- The same month a year before stands beside each month: a partial year is compared with nothing else.
 monthly_pairs as (
 
     select

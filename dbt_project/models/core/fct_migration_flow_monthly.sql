@@ -6,6 +6,13 @@ flows as (
 
 ),
 
+marks as (
+
+    select * from {{ ref('dim_status') }}
+    where domain = 'missing_mark'
+
+),
+
 quality as (
 
     select * from {{ ref('int_feed_month_quality') }}
@@ -20,11 +27,12 @@ select
     flows.sex_code,
     flows.persons as movers,
     case when flows.persons is null then 'missing' else 'actual' end as value_status,
-    {{ status_label('missing_mark', 'flows.persons_mark') }} as missing_reason,
+    marks.label_ja as missing_reason,
     flows.loaded_at,
     quality.data_as_of,
     quality.source_updated_on,
     quality.gate_status,
     quality.held_rows
 from flows
+left join marks on flows.persons_mark = marks.code
 left join quality on flows.month = quality.month

@@ -6,6 +6,13 @@ cells as (
 
 ),
 
+marks as (
+
+    select * from {{ ref('dim_status') }}
+    where domain = 'missing_mark'
+
+),
+
 quality as (
 
     select * from {{ ref('int_feed_month_quality') }}
@@ -39,13 +46,16 @@ select
     moves.in_migrants,
     moves.out_migrants,
     moves.net_migration,
-    case when moves.in_migrants + moves.out_migrants + moves.net_migration is null then 'missing' else 'actual' end
-        as value_status,
-    {{ status_label('missing_mark', 'moves.mark') }} as missing_reason,
+    case
+        when moves.in_migrants + moves.out_migrants + moves.net_migration is null then 'missing'
+        else 'actual'
+    end as value_status,
+    marks.label_ja as missing_reason,
     moves.loaded_at,
     quality.data_as_of,
     quality.source_updated_on,
     quality.gate_status,
     quality.held_rows
 from moves
+left join marks on moves.mark = marks.code
 left join quality on moves.month = quality.month

@@ -28,7 +28,7 @@ load_months as (
         loads.state,
         loads.verdict
     from loads
-    cross join lateral generate_series(loads.period_from, loads.period_to, interval '1 month') as months (month)
+    cross join generate_series(loads.period_from, loads.period_to, interval '1 month') as months (month)
 
 ),
 
@@ -41,7 +41,7 @@ newest_decision as (
         state
     from load_months
     where published_at is not null or state in ('unchanged', 'rejected')
-    order by feed, month, load_id desc
+    order by feed asc, month asc, load_id desc
 
 ),
 
@@ -54,7 +54,7 @@ verdict_in_force as (
         verdict
     from load_months
     where published_at is not null and verdict in ('passed', 'flagged', 'held')
-    order by feed, month, load_id desc
+    order by feed asc, month asc, load_id desc
 
 )
 
@@ -69,5 +69,7 @@ select
     end as gate_status,
     coalesce(held_rows.held_rows, 0) as held_rows
 from newest_decision
-left join verdict_in_force using (feed, month)
-left join held_rows using (feed, month)
+left join verdict_in_force
+    on newest_decision.feed = verdict_in_force.feed and newest_decision.month = verdict_in_force.month
+left join held_rows
+    on newest_decision.feed = held_rows.feed and newest_decision.month = held_rows.month

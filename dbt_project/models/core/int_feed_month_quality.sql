@@ -21,4 +21,4 @@ select
     gate.gate_status,
     gate.held_rows
 from gate
-inner join freshness using (feed)
+inner join freshness on gate.feed = freshness.feed

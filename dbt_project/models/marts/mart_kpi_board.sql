@@ -48,6 +48,14 @@ in_progress as (
 
 ),
 
+shown as (
+
+    select * from newest_period
+    union
+    select * from in_progress
+
+),
+
 quality as (
 
     select
@@ -57,11 +65,7 @@ quality as (
         max(loaded_at) as loaded_at,
         {{ worst_gate_status('gate_status') }} as gate_status,
         sum(held_rows)::bigint as held_rows
-    from (
-        select * from newest_period
-        union
-        select * from in_progress
-    ) as shown
+    from shown
     group by kpi_id
 
 ),
@@ -110,7 +114,8 @@ worded as (
         {{ status_label('baseline_status', 'baseline_status') }} as baseline_status_ja,
         {{ status_label('value_status', 'value_status') }} as value_status_ja,
         {{ status_label('judgement', 'judgement') }} as judgement_ja,
-        {{ period_status_label('judgement_reason', 'judgement_reason', 'period_kind') }} as judgement_reason_ja,
+        {{ period_status_label('judgement_reason', 'judgement_reason', 'period_kind') }}
+            as judgement_reason_ja,
         {{ status_label('gate_status', 'gate_status') }} as gate_status_ja,
         in_progress_covered_months || '/' || in_progress_expected_months as in_progress_coverage
     from stated

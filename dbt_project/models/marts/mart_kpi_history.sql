@@ -24,7 +24,7 @@ warehouse as (
 
 ),
 
--- Every period of the plan has its row, with or without a figure, so that a line breaks where nothing is known.
+-- Every period of the plan has its row, with or without a figure: a line breaks where nothing is known.
 planned_periods as (
 
     select
@@ -41,9 +41,15 @@ planned_periods as (
 
 spine as (
 
-    select kpi_id, period_id from planned_periods
+    select
+        kpi_id,
+        period_id
+    from planned_periods
     union
-    select kpi_id, period_id from actuals
+    select
+        kpi_id,
+        period_id
+    from actuals
 
 ),
 
@@ -71,7 +77,8 @@ measured as (
         case
             when kpis.target_status <> 'registered' then kpis.target_status
             when kpis.period_kind <> periods.period_kind then 'other_period_kind'
-            when coalesce(periods.calendar_year, periods.fiscal_year) < kpis.plan_first_year then 'before_target'
+            when coalesce(periods.calendar_year, periods.fiscal_year) < kpis.plan_first_year
+                then 'before_target'
             else 'registered'
         end as target_status,
         kpis.target_value as target_of_kpi,

@@ -1,5 +1,3 @@
-{%- set partners = {'tokyo_area': '東京圏', 'osaka_area': '大阪圏', 'fukuoka': '福岡県', 'elsewhere': 'その他'} -%}
-
 with
 
 areas as (
@@ -22,43 +20,13 @@ moves as (
 
 ),
 
-kumamoto_flows as (
-
-    select
-        flows.*,
-        flows.destination_area_code = '43000' as is_inflow,
-        partners.kumamoto_partner as partner
-    from {{ ref('fct_migration_flow_monthly') }} as flows
-    inner join areas as partners
-        on
-            partners.area_code
-            = case when flows.destination_area_code = '43000' then flows.origin_area_code else flows.destination_area_code end
-    where flows.sex_code = '0' and '43000' in (flows.origin_area_code, flows.destination_area_code)
-
-),
-
 partner_sums as (
 
-    select
-        period_id,
-        '43000' as area_code,
-        {%- for name, label in partners.items() %}
-        coalesce(sum(movers) filter (where is_inflow and partner = '{{ label }}'), 0)::bigint as in_from_{{ name }},
-        coalesce(sum(movers) filter (where not is_inflow and partner = '{{ label }}'), 0)::bigint as out_to_{{ name }},
-        {%- endfor %}
-        sum(movers) filter (where is_inflow) as in_from_all,
-        sum(movers) filter (where not is_inflow) as out_to_all,
-        max(loaded_at) as loaded_at,
-        max(data_as_of) as data_as_of,
-        max(source_updated_on) as source_updated_on,
-        {{ worst_gate_status('gate_status') }} as gate_status,
-        max(held_rows) as held_rows
-    from kumamoto_flows
-    group by period_id
+    select * from {{ ref('int_kumamoto_partner_split') }}
 
 ),
 
--- Cells that are marks hide nobody when the others already sum to the month's total; else there is no split to show.
+-- Cells that are marks hide nobody when the others already sum to the month's total; else no split is shown.
 splits as (
 
     select partner_sums.*
@@ -68,6 +36,31 @@ splits as (
 
 ),
 
+parts as (
+
+    select
+        period_id,
+        area_code,
+        loaded_at,
+        data_as_of,
+        source_updated_on,
+        gate_status,
+        held_rows
+    from moves
+    union all
+    select
+        period_id,
+        area_code,
+        loaded_at,
+        data_as_of,
+        source_updated_on,
+        gate_status,
+        held_rows
+    from partner_sums
+
+),
+
+-- A row made of two feeds is as sound as the worse of them.
 quality as (
 
     select
@@ -78,11 +71,7 @@ quality as (
         max(source_updated_on) as source_updated_on,
         {{ worst_gate_status('gate_status') }} as gate_status,
         sum(held_rows)::bigint as held_rows
-    from (
-        select period_id, area_code, loaded_at, data_as_of, source_updated_on, gate_status, held_rows from moves
-        union all
-        select period_id, area_code, loaded_at, data_as_of, source_updated_on, gate_status, held_rows from partner_sums
-    ) as parts
+    from parts
     group by period_id, area_code
 
 )
@@ -106,11 +95,18 @@ select
     moves.value_status,
     {{ status_label('value_status', 'moves.value_status') }} as value_status_ja,
     moves.missing_reason,
-    {%- for name in partners %}
-    splits.in_from_{{ name }},
-    splits.out_to_{{ name }},
-    splits.in_from_{{ name }} - splits.out_to_{{ name }} as net_with_{{ name }},
-    {%- endfor %}
+    splits.in_from_tokyo_area,
+    splits.out_to_tokyo_area,
+    splits.in_from_tokyo_area - splits.out_to_tokyo_area as net_with_tokyo_area,
+    splits.in_from_osaka_area,
+    splits.out_to_osaka_area,
+    splits.in_from_osaka_area - splits.out_to_osaka_area as net_with_osaka_area,
+    splits.in_from_fukuoka,
+    splits.out_to_fukuoka,
+    splits.in_from_fukuoka - splits.out_to_fukuoka as net_with_fukuoka,
+    splits.in_from_elsewhere,
+    splits.out_to_elsewhere,
+    splits.in_from_elsewhere - splits.out_to_elsewhere as net_with_elsewhere,
     case
         when moves.area_code <> '43000' then 'not_applicable'
         when splits.period_id is not null then 'actual'
@@ -127,5 +123,7 @@ from moves
 inner join areas on moves.area_code = areas.area_code
 inner join periods on moves.period_id = periods.period_id
 inner join quality on moves.period_id = quality.period_id and moves.area_code = quality.area_code
-left join partner_sums on moves.period_id = partner_sums.period_id and moves.area_code = partner_sums.area_code
-left join splits on moves.period_id = splits.period_id and moves.area_code = splits.area_code
+left join partner_sums
+    on moves.period_id = partner_sums.period_id and moves.area_code = partner_sums.area_code
+left join splits
+    on moves.period_id = splits.period_id and moves.area_code = splits.area_code

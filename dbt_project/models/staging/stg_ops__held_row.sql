@@ -1,15 +1,9 @@
 with
 
-still_held as (
+held_by_as_of as (
 
     select * from {{ source('ops', 'held_row') }}
-    where
-        {% if var('as_of') -%}
-        {{ happened_by_as_of('held_at') }}
-        and not (settled_at is not null and {{ happened_by_as_of('settled_at') }})
-        {%- else -%}
-        state = 'held'
-        {%- endif %}
+    where {{ happened_by_as_of('held_at') }}
 
 )
 
@@ -17,4 +11,6 @@ select
     held_id,
     feed,
     period as month
-from still_held
+from held_by_as_of
+-- What was settled after the instant asked for was still waiting then.
+where state = 'held' or not ({{ happened_by_as_of('settled_at') }})
