@@ -153,3 +153,15 @@ def _record_failure(load_id: int, step_id: int, error: Exception) -> None:
             )
     except (KpiError, psycopg.Error):
         return
+
+
+def note_overdue(feed: str) -> list[int]:
+    """Note on a feed's waiting loads that their deadline has passed; returns their numbers."""
+    with connect() as connection:
+        rows = connection.execute(
+            "update ops.load set error_code = 'load.overdue',"
+            " error_ja = '期限を過ぎても公表されていません。提供元の公表予定を確認してください。'"
+            " where feed = %s and state = 'waiting' returning load_id",
+            [feed],
+        ).fetchall()
+    return [row[0] for row in rows]

@@ -1,0 +1,56 @@
+"""
+# フィードの取込（契約1つにつき DAG 1つ）
+
+Each contract in `expectations/` becomes one DAG that brings a month of its feed into accepted history:
+**fetch** (bytes → landing) → **stage** (bytes → rows) → **gate** (rows → verdict) → **publish** (rows → history).
+`marts` runs when any of them has published.
+
+## Reading a run
+
+- The partition key (`2024-09`) is the month expected. `fetch` in *up for reschedule* means: not published yet, waiting.
+- `stage` skipped means: the source has nothing newer; nothing to do.
+- A red `gate` means: the delivery was refused; the last good data stays on the board. The task log and
+  `ops.gate_result` name the rule and the first failing rows. Trying again does not help; the source must be corrected, or
+  the contract.
+- A red `fetch` after its retries means: the source is down (`estat.server`, `estat.not_json`) or says no (`estat.auth`).
+
+## What to do
+
+1. Read the last lines of the failed task's log: the message says what, where and what next.
+2. `kpi feed list` shows every feed's last load; `ops.step` has every step.
+3. When the cause is gone, clear the failed task; every step may be run again at any time.
+4. To load months again: `airflow backfill create --dag-id <feed> --from-date 2024-01-01 --to-date 2024-03-31`, or one
+   month with the parameter `force`.
+
+See `docs/operations.md`.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, CronPartitionTimetable, Param
+
+from kpi_warehouse.airflow.tasks import DEFAULTS, deadline, wire
+from kpi_warehouse.contract import contracts
+from kpi_warehouse.settings import settings
+
+for contract in contracts(settings().contracts):
+    with DAG(
+        dag_id=contract.feed,
+        dag_display_name=contract.title_ja,
+        description=contract.title_ja,
+        doc_md=f"{__doc__}\n\n---\n\n## {contract.title_ja}\n\n{contract.description}\n\n所管：{contract.owner}\n\n{contract.credit}",
+        # The run of the 25th expects the month before; a month is its own key, whatever day a run starts.
+        schedule=CronPartitionTimetable(
+            contract.sla.cron, timezone=contract.sla.timezone, run_offset=-1, key_format="%Y-%m"
+        ),
+        catchup=False,
+        max_active_runs=4,
+        dagrun_timeout=timedelta(days=contract.sla.wait_days + 7),
+        deadline=deadline(contract),
+        default_args=DEFAULTS | {"owner": contract.owner},
+        params={
+            "force": Param(False, type="boolean", description="提供元の更新日が変わっていなくても取り直す"),
+        },
+        tags=["feed", "e-Stat", contract.owner],
+    ):
+        wire(contract)

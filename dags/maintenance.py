@@ -1,0 +1,30 @@
+"""
+# 片付け
+
+Once a day: drops stage tables that no load needs any more and closes loads nobody works on. Deletes no history and no
+landed bytes. Safe to run at any time.
+"""
+
+from airflow.sdk import DAG, CronTriggerTimetable, task
+
+from kpi_warehouse.airflow.tasks import DEFAULTS
+
+with DAG(
+    dag_id="maintenance",
+    dag_display_name="片付け",
+    description="使い終わった作業用の表を片付ける",
+    doc_md=__doc__,
+    schedule=CronTriggerTimetable("30 3 * * *", timezone="Asia/Tokyo"),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULTS,
+    tags=["maintenance"],
+):
+
+    @task(doc_md="作業用の表を片付ける。")
+    def sweep() -> int:
+        from kpi_warehouse import load
+
+        return load.sweep()
+
+    sweep()
