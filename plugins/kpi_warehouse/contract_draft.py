@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from kpi_warehouse.sources.estat import TableMeta
+from kpi_warehouse.sources.estat_answers import TableMeta
 
 CHECK = "（要確認）"
 

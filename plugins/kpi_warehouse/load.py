@@ -68,6 +68,18 @@ def contract_of(feed: str) -> Contract:
     return find_contract(settings().contracts, feed)
 
 
+def newest_period(feed: str) -> str | None:
+    """The newest month that the feed's source has published, `YYYY-MM`; None when it has none.
+
+    Raises:
+        SourceUnavailable, SourceRefused: see `kpi_warehouse.errors`.
+    """
+    contract = contract_of(feed)
+    table = EstatClient.from_settings(settings()).describe(contract.source.table_id)
+    plan = make_plan(contract, table, None, set())
+    return None if plan.waiting else f"{plan.period:%Y-%m}"
+
+
 def run(feed: str, period: str | None = None, *, force: bool = False, trigger: str = "cli") -> Published:
     """All verbs in turn; what `kpi load` does.
 

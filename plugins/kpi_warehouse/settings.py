@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     postgres_user: str | None = None
     api_port: int | None = None
     stage_processes: int = 1
+    task_retries: int = 3
+    task_retry_seconds: int = 60
     estat_app_id: SecretStr | None = Field(None, validation_alias=AliasChoices("ESTAT_APP_ID"))
     estat_base_url: str = Field(
         "https://api.e-stat.go.jp/rest/3.0/app", validation_alias=AliasChoices("ESTAT_BASE_URL")

@@ -23,6 +23,8 @@ from airflow.sdk import (
 )
 from airflow.sdk.exceptions import AirflowSkipException
 
+from kpi_warehouse.settings import settings
+
 if TYPE_CHECKING:
     from kpi_warehouse.contract import Contract
 
@@ -38,8 +40,8 @@ RETRY_WHAT_CAN_PASS = ExceptionRetryPolicy(
     ]
 )
 DEFAULTS: dict[str, Any] = {
-    "retries": 3,
-    "retry_delay": timedelta(minutes=1),
+    "retries": settings().task_retries,
+    "retry_delay": timedelta(seconds=settings().task_retry_seconds),
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(hours=1),
     "retry_policy": RETRY_WHAT_CAN_PASS,

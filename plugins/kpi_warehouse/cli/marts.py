@@ -105,10 +105,11 @@ def board(
         writer.writerows(rows)
         typer.echo(text.getvalue(), nl=False)
     else:
-        _print_board(rows)
+        print_board(rows)
 
 
-def _print_board(rows: list[dict[str, Any]]) -> None:
+def print_board(rows: list[dict[str, Any]]) -> None:
+    """The board as a table, with the years in progress below it."""
     table = Table(title="KPI ボード", title_style="bold", show_lines=False, expand=True)
     table.add_column("KPI", no_wrap=True)
     table.add_column("名称", ratio=5, overflow="fold")

@@ -45,7 +45,9 @@ def connect(role: Role | None = "kpi_loader", *, autocommit: bool = False) -> ps
     """
     url = warehouse_url()
     try:
-        connection = psycopg.connect(url, autocommit=True, application_name="kpi_warehouse", connect_timeout=10)
+        connection = psycopg.connect(
+            url, autocommit=True, application_name="kpi_warehouse", connect_timeout=10, options="-c timezone=Asia/Tokyo"
+        )
         if role is not None:
             connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
     except psycopg.OperationalError as error:

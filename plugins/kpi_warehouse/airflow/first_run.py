@@ -1,0 +1,165 @@
+"""Every feed's DAG and the marts DAG once, watched: what `make run` does between starting and stopping the stack."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from kpi_warehouse.airflow.rest import FINISHED, AirflowApi, Run
+from kpi_warehouse.errors import KpiError
+from kpi_warehouse.settings import settings
+from kpi_warehouse.warehouse.connection import connect
+
+if TYPE_CHECKING:
+    from kpi_warehouse.airflow.stack import Stack
+
+MARTS = "marts"
+LONGEST_SECONDS = 900
+ASSET_SECONDS = 30
+LOG_TAIL = 2
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed task, for the person who ran it: where, why, and where to read more."""
+
+    dag_id: str
+    task_id: str
+    state: str
+    reason: str
+    log: Path | str
+
+
+def run_everything(stack: Stack, supervisor: subprocess.Popen[bytes], out: Console) -> list[Failure]:
+    """Unpause and run every DAG once, then print the board; returns what failed.
+
+    Raises:
+        KpiError: Airflow did not come up, or the source could not be asked for its newest month.
+    """
+    from kpi_warehouse.load import feeds
+
+    names = {contract.feed: contract.title_ja for contract in feeds()}
+    stack.wait_until_ready(supervisor, {*names, MARTS})
+    api = stack.api
+    api.log_in()
+    for dag_id in (*names, MARTS):
+        api.unpause(dag_id)
+    known = {run.run_id for run in api.runs(MARTS)}
+    runs = [api.trigger(dag_id, _newest(dag_id)) for dag_id in names]
+    with _progress(out) as progress:
+        finished = _watch(api, runs, names, progress)
+        if all(run.state == "success" for run in finished):
+            finished += _watch(api, _marts_runs(api, finished, known), {MARTS: "マートの構築"}, progress)
+    failures = [failure for run in finished if run.state != "success" for failure in _failures(api, run)]
+    if not failures:
+        _show(stack, out)
+    return failures
+
+
+def _newest(feed: str) -> str | None:
+    """The newest month at the source; when the source cannot be asked, the run itself shall fail and say why."""
+    from kpi_warehouse.load import newest_period
+
+    try:
+        return newest_period(feed)
+    except KpiError:
+        return None
+
+
+def _progress(out: Console) -> Progress:
+    return Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=out)
+
+
+def _watch(api: AirflowApi, runs: list[Run], names: dict[str, str], progress: Progress) -> list[Run]:
+    """Wait for runs to end, showing the step each is at."""
+    bars = {run.run_id: progress.add_task(names[run.dag_id], total=1) for run in runs}
+    open_runs = {run.run_id: run for run in runs}
+    finished: list[Run] = []
+    until = time.monotonic() + LONGEST_SECONDS
+    while open_runs and time.monotonic() < until:
+        for run_id, run in list(open_runs.items()):
+            now = api.run(run.dag_id, run_id)
+            tasks = api.tasks(run)
+            label = f"{names[run.dag_id]} {run.partition_key or ''}  {_steps(tasks)}"
+            progress.update(bars[run_id], description=label, completed=now.state in FINISHED)
+            if now.state in FINISHED:
+                finished.append(now)
+                del open_runs[run_id]
+                if not progress.console.is_terminal:
+                    progress.console.print(f"{label}  {now.seconds or 0:.1f} 秒", highlight=False)
+        time.sleep(0.3)
+    return [*finished, *open_runs.values()]
+
+
+def _steps(tasks: list[dict[str, Any]]) -> str:
+    marks = {"success": "✓", "failed": "✗", "upstream_failed": "✗", "skipped": "–", "running": "…"}
+    order = ("fetch", "stage", "gate", "publish", "build")
+    known = sorted((task for task in tasks if task["task_id"] in order), key=lambda task: order.index(task["task_id"]))
+    return " ".join(f"{task['task_id']}{marks.get(task['state'] or '', '')}" for task in known)
+
+
+def _marts_runs(api: AirflowApi, feed_runs: list[Run], known: set[str]) -> list[Run]:
+    """The marts runs that the feeds' publishing caused; started by hand when nothing was published."""
+    published = {
+        run.partition_key
+        for run in feed_runs
+        if any(task["task_id"] == "publish" and task["state"] == "success" for task in api.tasks(run))
+    }
+    until = time.monotonic() + ASSET_SECONDS
+    while published and time.monotonic() < until:
+        caused = [run for run in api.runs(MARTS) if run.run_id not in known]
+        if published <= {run.partition_key for run in caused}:
+            return caused
+        time.sleep(0.2)
+    return [api.trigger(MARTS, max(key for key in published if key) if any(published) else None)]
+
+
+def _failures(api: AirflowApi, run: Run) -> list[Failure]:
+    failed = [task for task in api.tasks(run) if task["state"] in ("failed", "up_for_retry", "running", "up_for_reschedule")]
+    return [
+        Failure(run.dag_id, task["task_id"], task["state"], _reason(run, task), _log(run, task))
+        for task in failed or [{"task_id": "（開始前）", "state": run.state, "try_number": 0}]
+    ]
+
+
+def _reason(run: Run, task: dict[str, Any]) -> str:
+    """What the load or build says of itself, else the last lines of the task's log."""
+    with connect() as connection:
+        row = connection.execute(
+            "select error_ja from ops.load where run_ref = %s and error_ja is not null", [f"{run.dag_id}/{run.run_id}"]
+        ).fetchone()
+        if row is None and run.dag_id == MARTS:
+            row = connection.execute("select error from ops.build where state = 'failed' order by build_id desc").fetchone()
+    if row is not None:
+        return str(row[0])
+    try:
+        lines = Path(_log(run, task)).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "理由の記録がありません"
+    return " / ".join(lines[-LOG_TAIL:])
+
+
+def _log(run: Run, task: dict[str, Any]) -> Path:
+    folder = settings().home / "airflow/logs" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}"
+    return folder / f"task_id={task['task_id']}" / f"attempt={task['try_number']}.log"
+
+
+def _show(stack: Stack, out: Console) -> None:
+    from kpi_warehouse.cli.marts import print_board
+    from kpi_warehouse.load import feeds
+    from kpi_warehouse.marts import board
+
+    print_board(board())
+    for credit in dict.fromkeys(text for contract in feeds() for text in (contract.credit, contract.api_credit) if text):
+        out.print(credit, style="dim", highlight=False)
+    out.print(
+        "次に：`make up` で Airflow を開く　`.venv/bin/kpi receipt K12 2024` で数値の由来を見る（`kpi db start` の後）　"
+        "`.venv/bin/kpi --help`",
+        highlight=False,
+    )
