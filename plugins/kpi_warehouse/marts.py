@@ -183,7 +183,7 @@ def _inputs(connection: psycopg.Connection) -> _Inputs:
                 feed,
                 max(load_id) filter (where published_at is not null) as published,
                 max(source_updated_on) as source_updated_on,
-                (array_agg(state order by load_id desc))[1] as newest
+                (array_agg(state = 'rejected' order by load_id desc))[1] as newest_rejected
             from ops.load
             where published_at is not null or state in ('unchanged', 'rejected')
             group by feed

@@ -60,11 +60,13 @@ def programs(api_port: int, simulator_port: int | None) -> list[Program]:
 def write_configuration(folder: Path, logs: Path, running: list[Program], project: Path) -> Path:
     """supervisor's configuration file; no control socket, it is ended by a signal to its process id."""
     path = folder / "supervisord.conf"
+    # One group, so that all are told to stop at once instead of one after another.
+    group = "[group:stack]\nprograms=" + ",".join(program.name for program in running) + "\n\n"
     head = (
         f"[supervisord]\npidfile={folder / 'supervisord.pid'}\nlogfile={logs / 'supervisord.log'}\n"
         f"logfile_maxbytes=5MB\nlogfile_backups=1\nloglevel=info\ndirectory={project}\nminfds=1024\n\n"
     )
-    path.write_text(head + "\n".join(program.section(logs) for program in running), encoding="utf-8")
+    path.write_text(head + group + "\n".join(program.section(logs) for program in running), encoding="utf-8")
     return path
 
 
