@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     postgres_user: str | None = None
     api_port: int | None = None
     stage_processes: int = 1
+    preload: bool = True
     task_retries: int = 3
     task_retry_seconds: int = 60
     estat_app_id: SecretStr | None = Field(None, validation_alias=AliasChoices("ESTAT_APP_ID"))

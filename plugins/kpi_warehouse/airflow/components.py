@@ -43,14 +43,18 @@ class Program:
         )
 
 
-def programs(api_port: int, simulator_port: int | None) -> list[Program]:
-    """What runs: Airflow's four components, and the e-Stat simulator when no key is known."""
+def programs(api_port: int, simulator_port: int | None, *, lasting: bool) -> list[Program]:
+    """What runs: Airflow's components, and the e-Stat simulator when no key is known.
+
+    The triggerer serves deadlines and deferred waits, which a stack that is not `lasting` never comes to.
+    """
     running = [
         Program("api-server", ("-m", "airflow", "api-server", "--host", HOST, "--port", str(api_port), "--workers", "1"), 10),
         Program("scheduler", ("-m", "kpi_warehouse.airflow.scheduler",), 20),
         Program("dag-processor", ("-m", "airflow", "dag-processor"), 20),
-        Program("triggerer", ("-m", "airflow", "triggerer", "--skip-serve-logs"), 30),
     ]
+    if lasting:
+        running.append(Program("triggerer", ("-m", "airflow", "triggerer", "--skip-serve-logs"), 30))
     if simulator_port is not None:
         simulator = ("-m", "demo.estat", "--port", str(simulator_port), "--data", "published")
         running.insert(0, Program("estat-simulator", simulator, 5))

@@ -93,7 +93,7 @@ def _watch(api: AirflowApi, runs: list[Run], names: dict[str, str], progress: Pr
                 del open_runs[run_id]
                 if not progress.console.is_terminal:
                     progress.console.print(f"{label}  {now.seconds or 0:.1f} 秒", highlight=False)
-        time.sleep(0.3)
+        time.sleep(0.7)
     return [*finished, *open_runs.values()]
 
 

@@ -65,8 +65,8 @@ class Stack:
         except (OSError, ValueError, psutil.Error):
             return None
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start database, simulator and Airflow; returns the supervisor's process."""
+    def start(self, *, lasting: bool) -> subprocess.Popen[bytes]:
+        """Start database, simulator and Airflow, to last or for one run; returns the supervisor's process."""
         for folder in (self._run_folder, self._logs, self._home / "airflow"):
             folder.mkdir(parents=True, exist_ok=True)
         self._end_leftovers()
@@ -80,7 +80,7 @@ class Stack:
         if migration is not None and migration.wait() != 0:
             raise KpiError(f"Airflow のデータベースを準備できません。ログ：{self._logs / 'airflow-migrate.log'}", "stack.migrate")
         (self._home / "airflow-schema").write_text(self._schema_stamp(), encoding="utf-8")
-        running = components.programs(ports["api_port"], ports["simulator_port"])
+        running = components.programs(ports["api_port"], ports["simulator_port"], lasting=lasting)
         path = components.write_configuration(self._run_folder, self._logs, running, self._settings.project)
         return subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-n", "-s", "-c", str(path)],
@@ -215,11 +215,11 @@ def run(stack: Stack) -> int:
         raise KpiError("すでに `make up` で動いています。`make down` で止めてからやり直してください。", "stack.up")
     began = time.time()
     installing = float(os.environ.get("KPI_RUN_STARTED", began))
-    # A run that somebody watches gives up sooner than one at night.
-    os.environ |= {"KPI_TASK_RETRIES": "1", "KPI_TASK_RETRY_SECONDS": "5"}
+    # A run that somebody watches gives up sooner than one at night, and imports only what it comes to use.
+    os.environ |= {"KPI_TASK_RETRIES": "1", "KPI_TASK_RETRY_SECONDS": "5", "KPI_PRELOAD": "false"}
     supervisor = None
     try:
-        supervisor = stack.start()
+        supervisor = stack.start(lasting=False)
         failures = run_everything(stack, supervisor, out)
     finally:
         with out.status("止めています…"):
@@ -243,7 +243,7 @@ def up(stack: Stack) -> int:
     from kpi_warehouse.load import feeds
 
     if stack.supervisor() is None:
-        supervisor = stack.start()
+        supervisor = stack.start(lasting=True)
         stack.wait_until_ready(supervisor, {*(contract.feed for contract in feeds()), "marts", "maintenance"})
         for dag_id in (*(contract.feed for contract in feeds()), "marts", "maintenance"):
             api = stack.api
