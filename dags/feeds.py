@@ -19,8 +19,8 @@ Each contract in `expectations/` becomes one DAG that brings a month of its feed
 1. Read the last lines of the failed task's log: the message says what, where and what next.
 2. `kpi feed list` shows every feed's last load; `ops.step` has every step.
 3. When the cause is gone, clear the failed task; every step may be run again at any time.
-4. To load months again: `airflow backfill create --dag-id <feed> --from-date 2024-01-01 --to-date 2024-03-31`, or one
-   month with the parameter `force`.
+4. To load months again: `airflow backfill create --dag-id <feed> --from-date 2024-01-01 --to-date 2024-03-31`; with the
+   parameter `force` they are pulled even where the source says nothing is newer.
 
 See `docs/operations.md`.
 """
@@ -34,6 +34,8 @@ from kpi_warehouse.contract import contracts
 from kpi_warehouse.settings import settings
 
 for contract in contracts(settings().contracts):
+    if contract.status != "active":
+        continue
     with DAG(
         dag_id=contract.feed,
         dag_display_name=contract.title_ja,

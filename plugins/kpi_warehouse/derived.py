@@ -50,6 +50,13 @@ def _derived() -> dict[Path, str]:
     }
 
 
+class _Indented(yaml.SafeDumper):
+    """Indents the items of a list, as the linter wants it."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
 def _dbt_sources(known: tuple[Contract, ...]) -> str:
     tables: list[dict[str, Any]] = [
         {
@@ -68,7 +75,7 @@ def _dbt_sources(known: tuple[Contract, ...]) -> str:
         for contract in known
     ]
     document = {"version": 2, "sources": [{"name": "raw", "schema": "raw", "tables": tables}]}
-    return f"# {HEADER}\n" + yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=110)
+    return f"# {HEADER}\n" + yaml.dump(document, Dumper=_Indented, allow_unicode=True, sort_keys=False, width=110)
 
 
 def _feeds_page(known: tuple[Contract, ...]) -> str:

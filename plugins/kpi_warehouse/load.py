@@ -59,8 +59,8 @@ class Published:
 
 
 def feeds() -> tuple[Contract, ...]:
-    """Every feed there is a contract for."""
-    return contracts(settings().contracts)
+    """Every feed whose contract is in force; drafts are not loaded."""
+    return tuple(contract for contract in contracts(settings().contracts) if contract.status == "active")
 
 
 def contract_of(feed: str) -> Contract:
@@ -403,6 +403,8 @@ def replay(load_id: int) -> Published:
     """Stage, gate and publish a past load again from its landed bytes, with no network, as a new load."""
     past = read_load(load_id)
     contract = contract_of(past["feed"])
+    if past["declared_rows"] is None:
+        raise KpiError(f"取込番号 {load_id} には保存したページがないため、やり直せません（状態：{past['state']}）。", "load.no_pages")
     again = open_load(contract, period=past["requested_period"], trigger="replay", run_ref=None, forced=True)
     with step(again, "fetch") as current:
         current.connection.execute(

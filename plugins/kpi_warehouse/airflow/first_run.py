@@ -73,7 +73,7 @@ def _newest(feed: str) -> str | None:
 
 
 def _progress(out: Console) -> Progress:
-    return Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=out)
+    return Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=out, disable=not out.is_terminal)
 
 
 def _watch(api: AirflowApi, runs: list[Run], names: dict[str, str], progress: Progress) -> list[Run]:
@@ -156,6 +156,8 @@ def _show(stack: Stack, out: Console) -> None:
     from kpi_warehouse.marts import board
 
     print_board(board())
+    if (simulated := stack.simulated) is not None:
+        out.print(simulated, style="yellow", highlight=False)
     for credit in dict.fromkeys(text for contract in feeds() for text in (contract.credit, contract.api_credit) if text):
         out.print(credit, style="dim", highlight=False)
     out.print(

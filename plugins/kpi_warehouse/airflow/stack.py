@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -57,6 +57,16 @@ class Stack:
         """Address of Airflow's UI."""
         return f"http://{components.HOST}:{json.loads(self._state.read_text(encoding='utf-8'))['api_port']}"
 
+    @property
+    def simulated(self) -> str | None:
+        """What a reader of the board must know when the figures come from the simulator; None with the live API."""
+        if json.loads(self._state.read_text(encoding="utf-8"))["simulator_port"] is None:
+            return None
+        return (
+            "※ e-Stat の鍵（ESTAT_APP_ID）がないため、公表値を収めた模擬サーバーから取り込みました。"
+            "都道府県間の内訳は公表された合計から按分した値で、公表値ではありません。"
+        )
+
     def supervisor(self) -> psutil.Process | None:
         """The running supervisor of this stack, if any."""
         try:
@@ -70,11 +80,11 @@ class Stack:
         for folder in (self._run_folder, self._logs, self._home / "airflow"):
             folder.mkdir(parents=True, exist_ok=True)
         self._end_leftovers()
-        metadata = self._start_database()
+        self._start_database()
         ports = self._choose_ports()
-        env = components.environment(self._settings, metadata, ports["api_port"], ports["simulator_port"])
-        os.environ.update(env)
+        os.environ.update(self.environment())
         settings.cache_clear()
+        env = dict(os.environ)
         migration = self._migrate_airflow(env)
         migrate()
         if migration is not None and migration.wait() != 0:
@@ -92,6 +102,11 @@ class Stack:
             # Ctrl-C ends the run, which then ends the supervisor in order; it must not reach the parts by itself.
             start_new_session=True,
         )
+
+    def environment(self) -> dict[str, str]:
+        """The environment of every part, for a stack whose database runs and whose ports are chosen."""
+        ports = json.loads(self._state.read_text(encoding="utf-8"))
+        return components.environment(self._settings, self._metadata_url(), ports["api_port"], ports["simulator_port"])
 
     def wait_until_ready(self, supervisor: subprocess.Popen[bytes], dag_ids: set[str]) -> None:
         """Wait until every part reports itself and every DAG is parsed.
@@ -139,18 +154,25 @@ class Stack:
         if self._home.exists() and not any(self._home.iterdir()):
             self._home.rmdir()
 
-    def _start_database(self) -> str:
-        """URL of Airflow's own database, on the embedded server unless `AIRFLOW__DATABASE__SQL_ALCHEMY_CONN` names one."""
+    def _start_database(self) -> None:
+        if self._settings.database_url is None:
+            EmbeddedServer(self._settings).start()
+
+    def _metadata_url(self) -> str:
+        """URL of Airflow's own database, on the embedded server unless the warehouse has a server of its own."""
+        if self._settings.database_url is None:
+            running = EmbeddedServer(self._settings).running()
+            if running is None:
+                raise KpiError("埋め込みデータベースが動いていません。", "stack.no_database")
+            return running.url("airflow", "airflow")
         configured = os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
-        if self._settings.database_url is not None:
-            if configured is None:
-                raise KpiError(
-                    "KPI_DATABASE_URL を使うときは、Airflow 用のデータベースも AIRFLOW__DATABASE__SQL_ALCHEMY_CONN に"
-                    "設定してください（postgresql+psycopg2://…）。",
-                    "stack.no_metadata",
-                )
-            return configured
-        return EmbeddedServer(self._settings).start().url("airflow", "airflow")
+        if configured is None:
+            raise KpiError(
+                "KPI_DATABASE_URL を使うときは、Airflow 用のデータベースも AIRFLOW__DATABASE__SQL_ALCHEMY_CONN に"
+                "設定してください（postgresql+psycopg2://…）。",
+                "stack.no_metadata",
+            )
+        return configured
 
     def _choose_ports(self) -> dict[str, int | None]:
         """Ports of this stack; remembered ones are kept while they are free, so that bookmarks live."""
@@ -276,18 +298,36 @@ def clean(stack: Stack) -> int:
     return 0
 
 
+def airflow(stack: Stack) -> int:
+    """Airflow's own command line in this stack's environment: `… stack airflow backfill create …`."""
+    if stack.supervisor() is None:
+        raise KpiError("Airflow が止まっています。`make up` で起動してください。", "stack.down")
+    done = subprocess.run([sys.executable, "-m", "airflow", *sys.argv[2:]], env=stack.environment(), check=False)
+    return done.returncode
+
+
 COMMANDS = {"run": run, "up": up, "down": down, "status": status, "clean": clean}
 
 
 def main() -> int:
     """The command line."""
+    if sys.argv[1:2] == ["airflow"]:
+        return _reported(lambda: airflow(Stack(settings())))
     if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:
-        out.print(f"使い方：python -m kpi_warehouse.airflow.stack {'|'.join(COMMANDS)}", markup=False)
+        out.print(f"使い方：python -m kpi_warehouse.airflow.stack {'|'.join(COMMANDS)}|airflow …", markup=False)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
+
+    def command() -> int:
         with only_one(settings().home):
             return COMMANDS[sys.argv[1]](Stack(settings()))
+
+    return _reported(command)
+
+
+def _reported(command: Callable[[], int]) -> int:
+    try:
+        return command()
     except KpiError as error:
         out.print(f"[red]✗[/red] {error.code}")
         out.print(error.message_ja, markup=False, highlight=False)

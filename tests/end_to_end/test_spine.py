@@ -1,0 +1,99 @@
+"""From the (simulated) e-Stat API to the board, by the functions that DAGs and command line call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psycopg
+from demo.estat import Simulator, edits, published
+
+from kpi_warehouse import load, marts
+from kpi_warehouse.receipt import trail
+
+MOVES, FLOWS = "estat_migration_monthly", "estat_migration_flow_monthly"
+PUBLISHED_YEARS = {2018: -3575, 2019: -3900, 2020: -3393, 2021: -650, 2022: -377, 2023: -1624, 2024: -1542}
+
+
+def rows(url: str, query: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_published_figures_reach_the_board_with_their_receipt(
+    warehouse: str, use_estat: Callable[[Simulator], None]
+) -> None:
+    with Simulator([published.moves(), published.flow()]) as estat:
+        use_estat(estat)
+        assert load.run(MOVES).opened_rows == 12_384
+        assert load.run(FLOWS).opened_rows == 53_016
+        assert all(request["_key_sent"] for request in estat.requests)
+
+    built = marts.build()
+    assert built.state == "published"
+    board = {row["kpi_id"]: row for row in marts.board()}
+    assert len(board) == 32
+    assert (board["K12"]["actual_value"], board["K12"]["judgement_ja"]) == (-1542, "維持")
+    assert board["K12"]["in_progress_coverage"] == "2/12"
+    assert board["T04"]["actual_ja"] == "対象外"
+
+    for year, net in PUBLISHED_YEARS.items():
+        receipt = trail("K12", str(year))
+        assert receipt.value == net
+        assert len(receipt.rows) == 12
+        assert all(len(row.sha256) == 64 for row in receipt.rows)
+        assert all("appId" not in page.url for source in receipt.loads for page in source.pages)
+    assert trail("K12", "2020年度").value == -1806
+
+
+def test_the_same_again_writes_nothing(warehouse: str, use_estat: Callable[[Simulator], None]) -> None:
+    with Simulator([published.moves()]) as estat:
+        use_estat(estat)
+        load.run(MOVES)
+        before = rows(warehouse, "select count(*), max(known_from) from raw.estat_migration_monthly")
+        asked = len(estat.requests)
+
+        assert load.run(MOVES).state == "unchanged"
+        assert {request["_function"] for request in estat.requests[asked:]} == {"getMetaInfo"}
+
+        assert load.run(MOVES, force=True).state == "unchanged"
+        assert rows(warehouse, "select count(*), max(known_from) from raw.estat_migration_monthly") == before
+
+
+def test_a_revised_month_closes_the_old_row_and_opens_the_new(
+    warehouse: str, use_estat: Callable[[Simulator], None]
+) -> None:
+    table = published.moves()
+    with Simulator([table]) as estat:
+        use_estat(estat)
+        load.run(MOVES)
+        estat.publish(edits.revise_month(table, "2025-02"))
+        revised = load.run(MOVES)
+    assert revised.state == "published"
+    assert 0 < revised.opened_rows == revised.closed_rows < 200
+    assert rows(
+        warehouse,
+        "select count(*) filter (where known_to = 'infinity'), count(*) filter (where known_to < 'infinity')"
+        " from raw.estat_migration_monthly where period = '2025-02-01'",
+    ) == [(144, revised.closed_rows)]
+
+
+def test_a_month_that_is_not_published_is_waited_for(warehouse: str, use_estat: Callable[[Simulator], None]) -> None:
+    with Simulator([published.moves()]) as estat:
+        use_estat(estat)
+        fetched = load.fetch(MOVES, "2025-03")
+    assert fetched.state == "waiting"
+    assert "2025-03 はまだ公表されていません（提供元の最新は 2025-02）" in fetched.message_ja
+    assert rows(warehouse, "select state from ops.load") == [("waiting",)]
+
+
+def test_a_load_is_replayed_from_landing_without_network(
+    warehouse: str, use_estat: Callable[[Simulator], None]
+) -> None:
+    with Simulator([published.moves()]) as estat:
+        use_estat(estat)
+        first = load.run(MOVES)
+    with psycopg.connect(warehouse, autocommit=True) as connection:
+        connection.execute("delete from ops.period_digest")
+        connection.execute("delete from raw.estat_migration_monthly")
+    replayed = load.replay(first.load_id)
+    assert (replayed.state, replayed.opened_rows) == ("published", 12_384)
