@@ -1,8 +1,8 @@
-"""Client of the e-Stat API 3.0: getStatsList, getMetaInfo and getStatsData as JSON, page by page, exact bytes kept.
+"""Client of the e-Stat API 3.0: getStatsList, getMetaInfo and getStatsData as JSON, page by page, exact
+bytes kept.
 
-It reads the body before it judges the HTTP status (errors carry HTTP 4xx and 5xx with a normal body, and HTTP 200 too),
-retries what can pass, never what cannot, and asks at most once a second unless told otherwise. The appId travels in the
-query string because the API wants it there; it is in no `Page`, log line or error.
+How one request is made, repeated and judged is in `estat_connection` and `estat_judgement`; here is what
+is asked, and that the pages of a pull are one whole. The appId is in no `Page`, log line or error.
 
 Source: e-Stat API 3.0 specification, https://www.e-stat.go.jp/api/api-info/e-stat-manual3-0
 """
@@ -12,53 +12,70 @@ from __future__ import annotations
 import itertools
 import logging
 import re
-import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Self, TypeVar
 from urllib.parse import urlencode
 
-import requests
-import tenacity
-from isal import isal_zlib
+import msgspec
 
-from kpi_warehouse.errors import KpiError, SourceRefused, SourceUnavailable
+from kpi_warehouse.errors import SourceRefused, SourceUnavailable
 from kpi_warehouse.settings import Settings
-from kpi_warehouse.sources.estat_answers import Head, TableEntry, TableMeta, read_head, read_listing, read_meta
+from kpi_warehouse.sources.estat_answers import (
+    Reply,
+    TableEntry,
+    TableMeta,
+    inflate,
+    read_listing,
+    read_meta,
+)
+from kpi_warehouse.sources.estat_connection import EstatConnection
+from kpi_warehouse.sources.estat_judgement import changed
 
 PAGE_LIMIT = 100_000
 CODES_LIMIT = 100
 RESTARTS = 3
-GZIP_WBITS = 31
-_KEY = re.compile(r"(appId=)[^&\s\"']+", re.IGNORECASE)
-
-
-class _HideKey(logging.Filter):
-    """urllib3 logs every request line at DEBUG, with the query string."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = _KEY.sub(r"\1***", record.getMessage()), ()
-        return True
-
-
-logging.getLogger("urllib3.connectionpool").addFilter(_HideKey())
+AXIS = re.compile(r"tab|area|time|cat(?:0[1-9]|1[0-5])")
+_Body = TypeVar("_Body")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class DataQuery:
-    """Cells of one table: for each axis (`tab`, `cat01`…, `area`, `time`) the codes wanted."""
+    """Cells of one table: for each axis (`tab`, `cat01`…`cat15`, `area`, `time`) the codes wanted, never
+    a range.
+
+    An axis left out is wanted whole.
+
+    Raises:
+        SourceRefused: an axis the API does not know, which it would ignore and serve too much; an axis
+            without codes.
+    """
 
     table_id: str
     axes: dict[str, list[str]]
 
+    def __post_init__(self) -> None:
+        for axis, codes in self.axes.items():
+            if not AXIS.fullmatch(axis):
+                problem = f"「{axis}」という軸はありません（tab、cat01〜cat15、area、time のどれか）"
+            elif not codes or any(not code or "," in code for code in codes):
+                problem = f"軸 {axis} のコードが空か、正しくありません（{codes}）"
+            else:
+                continue
+            raise SourceRefused(f"e-Stat（統計表 {self.table_id}）：{problem}。", "estat.parameter")
+
     def parts(self) -> list[dict[str, str]]:
-        """The query as request parameters; a list over 100 codes (the API's limit) is cut, so several may come back."""
-        cut = [
-            [(_parameter(axis), ",".join(codes[at : at + CODES_LIMIT])) for at in range(0, len(codes), CODES_LIMIT)]
-            for axis, codes in self.axes.items()
-        ]
+        """The query as request parameters; lists over 100 codes (the API's limit) are cut, so several may
+        come.
+        """
+        cut = []
+        for axis, codes in self.axes.items():
+            once = list(dict.fromkeys(codes))
+            steps = range(0, len(once), CODES_LIMIT)
+            cut.append([(_parameter(axis), ",".join(once[at : at + CODES_LIMIT])) for at in steps])
         return [{"statsDataId": self.table_id, **dict(choice)} for choice in itertools.product(*cut)]
 
 
@@ -66,8 +83,9 @@ class DataQuery:
 class Page:
     """One answer of getStatsData: the exact bytes received, and what the answer says of itself.
 
-    `part` counts the requests a query was cut into, from 1; the row numbers count within a part, from 1 (0: no data).
-    `params` and `url` are without the appId.
+    `content_encoding` is None or `gzip`. `part` counts the requests a query was cut into, from 1; the row
+    numbers count within a part, from 1 (0: no data). `params` and `url` are without the appId.
+    `updated_on` is the table's UPDATED_DATE as served, empty when there is no data.
     """
 
     body: bytes
@@ -83,22 +101,32 @@ class Page:
 
     def text(self) -> bytes:
         """The JSON text, inflated."""
-        return _inflate(self.body, self.content_encoding)
+        return inflate(self.body, self.content_encoding)
 
 
-class _TableMovedError(Exception):
-    """The table changed, or pages do not continue each other, while it was being read."""
+class _TornError(Exception):
+    """The pages read so far are not one whole: the table changed meanwhile, or pages do not continue each
+    other.
+    """
+
+    def __init__(self, reason: str, code: str) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class EstatClient:
-    """Reads e-Stat.
+    """Reads e-Stat. May be shared by threads.
 
     Args:
         base_url: address up to `/app`.
         app_id: the application's key.
-        requests_per_second: most requests a second over all threads; 0 is no limit.
-        timeout_seconds: to read an answer (some wrong parameters make the live API hang).
+        requests_per_second: most requests a second of this client; 0 is no limit.
+        timeout_seconds: to wait for the next bytes of an answer (some wrong parameters make the live API
+            hang).
+        answer_seconds: to receive one answer whole.
         attempts: tries of one request before it is given up.
+        total_seconds: no further try of a request begins later than this after its first.
+        page_limit: most rows of a page; the API allows 100,000.
         sleep: replaced in tests.
     """
 
@@ -109,26 +137,32 @@ class EstatClient:
         *,
         requests_per_second: float = 1.0,
         timeout_seconds: float = 60.0,
+        answer_seconds: float = 600.0,
         attempts: int = 6,
+        total_seconds: float = 900.0,
         page_limit: int = PAGE_LIMIT,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._base_url, self._app_id = base_url.rstrip("/"), app_id
-        self._pause = 1 / requests_per_second if requests_per_second else 0.0
-        self._timeout, self._attempts, self._sleep = timeout_seconds, attempts, sleep
-        self._page_limit = page_limit
-        self._turn, self._next_at = threading.Lock(), 0.0
-        self._session = requests.Session()
-        self._session.headers.update({"Accept-Encoding": "gzip", "User-Agent": "kumamoto-kpi-warehouse"})
+        self._page_limit, self._sleep = page_limit, sleep
+        self._connection = EstatConnection(
+            base_url,
+            app_id,
+            requests_per_second=requests_per_second,
+            timeout_seconds=timeout_seconds,
+            answer_seconds=answer_seconds,
+            attempts=attempts,
+            total_seconds=total_seconds,
+            sleep=sleep,
+        )
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> EstatClient:
+    def from_settings(cls, settings: Settings) -> Self:
         """The client as the environment configures it.
 
         Raises:
             SourceRefused: ESTAT_APP_ID is not set.
         """
-        if settings.estat_app_id is None:
+        if settings.estat_app_id is None or not settings.estat_app_id.get_secret_value().strip():
             raise SourceRefused(
                 "e-Stat のアプリケーションIDが設定されていません。環境変数 ESTAT_APP_ID に設定してください"
                 "（e-Stat の「マイページ → API機能（アプリケーションID発行）」で取得できます）。",
@@ -141,211 +175,162 @@ class EstatClient:
             timeout_seconds=settings.estat_timeout_seconds,
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
     def tables(
-        self, *, stats_code: str | None = None, search_word: str | None = None, updated_date: str | None = None
+        self,
+        *,
+        stats_code: str | None = None,
+        search_word: str | None = None,
+        updated_date: str | None = None,
     ) -> list[TableEntry]:
-        """getStatsList: tables of a statistics code or search word, updated in `yyyymmdd` or `yyyymmdd-yyyymmdd`."""
+        """getStatsList: tables of a statistics code or search word; none is an empty list.
+
+        Args:
+            search_word: words with AND, OR, NOT.
+            updated_date: `yyyy`, `yyyymm`, `yyyymmdd` or `yyyymmdd-yyyymmdd`.
+
+        Raises:
+            SourceUnavailable, SourceRefused, SourceChanged: as `describe`.
+        """
+        what = "統計表の一覧"
         wanted = {"statsCode": stats_code, "searchWord": search_word, "updatedDate": updated_date}
+        asked = {name: value for name, value in wanted.items() if value} | {"explanationGetFlg": "N"}
         found: list[TableEntry] = []
-        start: int | None = 1
-        while start is not None:
-            params = {name: value for name, value in wanted.items() if value} | {"startPosition": str(start)}
-            answer = self._ask("getStatsList", params, what="統計表の一覧")
-            entries, start = read_listing(answer.text)
+        start, following = 0, 1
+        while following > start:
+            start = following
+            reply, _ = self._connection.ask("getStatsList", {**asked, "startPosition": str(start)}, what=what)
+            entries, next_key = _read(read_listing, reply, what)
             found += entries
+            following = next_key or 0
         return found
 
     def describe(self, table_id: str) -> TableMeta:
         """getMetaInfo: title, update date, axes and codes of a table.
 
         Raises:
-            SourceRefused: no such table, wrong key.
             SourceUnavailable: no usable answer after all tries.
+            SourceRefused: no such table, wrong key.
+            SourceChanged: an answer of another shape than the specification has.
         """
-        return read_meta(table_id, self._ask("getMetaInfo", {"statsDataId": table_id}, what=f"統計表 {table_id}").text)
+        what = f"統計表 {table_id} の情報"
+        reply, _ = self._connection.ask("getMetaInfo", {"statsDataId": table_id}, what=what)
+        return _read(read_meta, reply, what)
 
     def pages(self, query: DataQuery, *, on_restart: Callable[[], None]) -> Iterator[Page]:
-        """getStatsData: every page of a query, in order.
+        """getStatsData: every page of a query, in order; a part without data is one page with no rows.
 
-        A table that changes while it is read (other TOTAL_NUMBER or update date, pages that do not continue) is read
-        again from its first page: `on_restart` is called, and everything yielded before is to be forgotten.
+        A table that changes while it is read (other TOTAL_NUMBER or update date, pages that do not
+        continue) is read again from its first page: `on_restart` is called, and everything yielded before
+        is to be forgotten. When the iterator ends, the pages since then are of one version of the table,
+        and for each part their row numbers run from 1 to TOTAL_NUMBER without gap. Whether a page holds
+        the rows it announces is for its reader to count.
 
         Raises:
             SourceUnavailable: no usable answer after all tries, or the table kept changing.
             SourceRefused: wrong key, parameter or table.
+            SourceChanged: an answer of another shape, or of another table.
         """
-        for _ in range(RESTARTS + 1):
+        what = f"統計表 {query.table_id}"
+        for attempt in range(RESTARTS + 1):
             try:
-                yield from self._pull(query)
-            except _TableMovedError as moved:
-                reason = str(moved)
-                on_restart()
+                yield from self._pull(query, what)
+            except _TornError as error:
+                torn = error.code, str(error)
             else:
                 return
+            on_restart()
+            if attempt < RESTARTS:
+                _log.warning("e-Stat（%s）：%s。最初のページから読み直します", what, torn[1])
+                self._sleep(2.0**attempt)
         raise SourceUnavailable(
-            f"e-Stat の統計表 {query.table_id} は取得中に変わり続けています（{reason}）。時間をおいてやり直してください。",
-            "estat.moving",
+            f"e-Stat（{what}）：取得中に{torn[1]}。{RESTARTS + 1} 回読みましたが、"
+            "一つの版としてそろいません。時間をおいてやり直してください。",
+            torn[0],
         )
 
-    def _pull(self, query: DataQuery) -> Iterator[Page]:
-        updated_on = None
+    def _pull(self, query: DataQuery, what: str) -> Iterator[Page]:
+        updated_on = ""
         for part, params in enumerate(query.parts(), start=1):
-            start, total = 1, None
-            while True:
-                page = self._page(part, params, start)
+            before: Page | None = None
+            while before is None or before.next_key is not None:
+                page = self._page(part, params, before, what)
+                _check_continues(page, before, updated_on)
                 updated_on = updated_on or page.updated_on
-                total = page.total_number if total is None else total
-                if page.total_number == 0:
-                    yield page
-                    break
-                if page.updated_on != updated_on:
-                    raise _TableMovedError(f"更新日が {updated_on} から {page.updated_on} に変わりました")
-                if page.total_number != total:
-                    raise _TableMovedError(f"件数が {total} から {page.total_number} に変わりました")
-                if page.from_number != start or (page.next_key is None and page.to_number != total):
-                    raise _TableMovedError(f"{start} 件目からのはずが {page.from_number}〜{page.to_number}／{total} 件でした")
                 yield page
-                if page.next_key is None:
-                    break
-                start = page.next_key
+                before = page
 
-    def _page(self, part: int, params: dict[str, str], start: int) -> Page:
-        # CLASS_INF repeats what describe() read, so it is left out; replaceSpChars is never sent: 1 would turn hidden
-        # values into 0.
-        asked = {**params, "metaGetFlg": "N", "explanationGetFlg": "N", "limit": str(self._page_limit)}
-        if start > 1:
-            asked["startPosition"] = str(start)
-        answer = self._ask("getStatsData", asked, what=f"統計表 {params['statsDataId']}")
-        head = answer.head
+    def _page(self, part: int, params: dict[str, str], before: Page | None, what: str) -> Page:
+        # CLASS_INF and the explanation repeat what describe() read; NOTE, with the meaning of the marks,
+        # does not. replaceSpChars is never sent: 1 would turn hidden values into 0.
+        asked = {
+            **params,
+            "metaGetFlg": "N",
+            "explanationGetFlg": "N",
+            "annotationGetFlg": "Y",
+            "limit": str(self._page_limit),
+        }
+        if before is not None:
+            asked["startPosition"] = str(before.next_key)
+        reply, head = self._connection.ask("getStatsData", asked, what=what)
+        if head.table_id not in ("", params["statsDataId"]):
+            raise changed(what, f"統計表 {head.table_id} の応答が返りました")
+        if head.total_number is None and head.status == 0:
+            raise changed(what, "TOTAL_NUMBER がありません")
         return Page(
-            body=answer.body,
-            content_encoding=answer.content_encoding,
-            url=f"{self._base_url}/json/getStatsData?{urlencode(asked)}",
+            body=reply.body,
+            content_encoding=reply.content_encoding,
+            url=f"{self._connection.base_url}/json/getStatsData?{urlencode(asked)}",
             params=asked,
             part=part,
-            total_number=head.total_number,
+            total_number=head.total_number or 0,
             from_number=head.from_number,
             to_number=head.to_number,
             next_key=head.next_key,
             updated_on=head.updated_on,
         )
 
-    def _ask(self, function: str, params: dict[str, str], *, what: str) -> _Answer:
-        """One request, repeated while its trouble can pass."""
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(SourceUnavailable),
-            stop=tenacity.stop_after_attempt(self._attempts),
-            wait=_wait,
-            sleep=self._sleep,
-            reraise=True,
+
+def _check_continues(page: Page, before: Page | None, updated_on: str) -> None:
+    """A page must be of the same version as those before it, begin where the last one ended, and lead on
+    or end.
+
+    Raises:
+        _TornError: it does not.
+    """
+    if page.updated_on and updated_on and page.updated_on != updated_on:
+        raise _TornError(f"更新日が {updated_on} から {page.updated_on} に変わりました", "estat.moving")
+    if before is not None and page.total_number != before.total_number:
+        raise _TornError(
+            f"件数が {before.total_number:,} から {page.total_number:,} に変わりました", "estat.moving"
         )
-        answer: _Answer = retrying(self._ask_once, function, params, what)
-        return answer
-
-    def _ask_once(self, function: str, params: dict[str, str], what: str) -> _Answer:
-        self._take_turn()
-        trouble: KpiError | None = None
-        try:
-            with self._session.get(
-                f"{self._base_url}/json/{function}",
-                params={"appId": self._app_id, **params},
-                timeout=(10, self._timeout),
-                stream=True,
-            ) as response:
-                body = response.raw.read(decode_content=False)
-                status, headers = response.status_code, response.headers
-                announced = int(headers.get("Content-Length") or len(body))
-        except requests.Timeout:
-            trouble = _unavailable(what, f"{self._timeout:.0f} 秒以内に応答がありません", "estat.timeout")
-        except (requests.RequestException, OSError, ValueError) as error:
-            trouble = _unavailable(what, f"接続できません（{type(error).__name__}）", "estat.connection")
-        except Exception as error:  # urllib3 raises its own errors while the raw body is read
-            if type(error).__module__.split(".")[0] != "urllib3":
-                raise
-            trouble = _unavailable(what, f"通信が途中で切れました（{type(error).__name__}）", "estat.connection")
-        if trouble is not None:
-            # Raised out here so that the original error, whose text holds the URL with the key, is no context of it.
-            raise trouble
-        if len(body) < announced:
-            raise _unavailable(what, f"応答が途中で切れました（{announced:,} バイト中 {len(body):,}）", "estat.truncated")
-        return _judge(_Answer(body, headers.get("Content-Encoding")), status, headers.get("Retry-After"), what)
-
-    def _take_turn(self) -> None:
-        with self._turn:
-            now = time.monotonic()
-            wait = self._next_at - now
-            self._next_at = max(now, self._next_at) + self._pause
-        if wait > 0:
-            time.sleep(wait)
-
-
-class _Answer:
-    """An answer's exact bytes, its text, and the head of it."""
-
-    def __init__(self, body: bytes, content_encoding: str | None) -> None:
-        self.body, self.content_encoding = body, content_encoding
-        self.text = b""
-        self.head = Head()
-
-
-def _judge(answer: _Answer, status: int, retry_after: str | None, what: str) -> _Answer:
-    """Read the body, then decide: what the body says counts before the HTTP status."""
-    try:
-        answer.text = _inflate(answer.body, answer.content_encoding)
-    except (zlib.error, isal_zlib.error):
-        raise _unavailable(what, "圧縮された応答が壊れています", "estat.truncated") from None
-    start = answer.text[:200].lstrip()
-    if not start.startswith(b"{"):
-        title = re.search(rb"<title>(.*?)</title>", answer.text[:4096], re.IGNORECASE | re.DOTALL)
-        shown = f"「{title[1].decode('utf-8', 'replace').strip()}」" if title else f"HTTP {status}"
-        if status == 404:
-            raise SourceRefused(f"e-Stat（{what}）：この接続先に API はありません（{shown}）。ESTAT_BASE_URL を確認してください。", "estat.no_api")
-        trouble = _unavailable(what, f"JSON ではない応答です（{shown}。メンテナンス中または遮断）", "estat.not_json")
-        if retry_after and retry_after.isdigit():
-            trouble.retry_after_seconds = float(retry_after)  # type: ignore[attr-defined]
-        raise trouble
-    try:
-        answer.head = read_head(answer.text)
-    except ValueError as error:
-        raise _unavailable(what, f"JSON が途中で切れています（{error}）", "estat.truncated") from None
-    _judge_status(answer.head, status, what)
-    return answer
-
-
-def _judge_status(head: Head, http_status: int, what: str) -> None:
-    code, said = head.status, head.message
-    if code in (0, 1) and http_status < 400:
+    if page.total_number == 0 and page.next_key is None:
         return
-    if code == 100:
-        raise SourceRefused(
-            f"e-Stat（{what}）：認証に失敗しました（STATUS 100「{said}」）。ESTAT_APP_ID を確認してください。", "estat.auth"
+    first = 1 if before is None else before.to_number + 1
+    continues = page.from_number == first and first <= page.to_number <= page.total_number
+    ends = page.next_key is None and page.to_number == page.total_number
+    if not (continues and (ends or page.next_key == page.to_number + 1)):
+        raise _TornError(
+            f"ページがつながりません（{first:,} 件目からのはずが {page.from_number:,}〜"
+            f"{page.to_number:,} 件目、次は {page.next_key}、全 {page.total_number:,} 件）",
+            "estat.incomplete",
         )
-    if code == 300:
-        raise SourceRefused(
-            f"e-Stat（{what}）：統計表がありません（STATUS 300「{said}」）。契約の statsDataId を確認してください。",
-            "estat.unknown_table",
-        )
-    if 101 <= code <= 105:
-        raise SourceRefused(f"e-Stat（{what}）：指定に誤りがあります（STATUS {code}「{said}」）。", "estat.parameter")
-    if 200 <= code <= 299 or http_status >= 500 or http_status == 429:
-        raise _unavailable(what, f"提供元の異常です（HTTP {http_status}、STATUS {code}「{said}」）", "estat.server")
-    raise SourceRefused(f"e-Stat（{what}）：想定外の応答です（HTTP {http_status}、STATUS {code}「{said}」）。", "estat.status")
 
 
-def _unavailable(what: str, reason: str, code: str) -> SourceUnavailable:
-    return SourceUnavailable(f"e-Stat（{what}）：{reason}。時間をおいて自動でやり直します。", code)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Exponential back-off with jitter, or what the server asked for."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = getattr(error, "retry_after_seconds", None)
-    backoff: float = tenacity.wait_exponential_jitter(initial=1, max=60, jitter=2)(state)
-    return float(asked) if asked is not None else backoff
-
-
-def _inflate(body: bytes, content_encoding: str | None) -> bytes:
-    return isal_zlib.decompress(body, GZIP_WBITS) if content_encoding == "gzip" else body
+def _read(read: Callable[[bytes], _Body], reply: Reply, what: str) -> _Body:
+    """Read a body; what the reader stumbles over is a change of the API."""
+    try:
+        return read(reply.text())
+    except msgspec.ValidationError as error:
+        found = str(error)
+    raise changed(what, found)
 
 
 def _parameter(axis: str) -> str:

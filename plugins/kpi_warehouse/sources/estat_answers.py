@@ -1,8 +1,10 @@
-"""What an answer of the e-Stat API says: whether it is whole, what it answers, and the few parts the client needs.
+"""What an answer of the e-Stat API says: whether it is whole, what it answers, and the few parts the
+client needs.
 
-One element comes as an object, several as an array; TITLE and DESCRIPTION come as text or as an object; numbers
-come as numbers or as text. All of that is smoothed here and nowhere else. The values of a page are not decoded:
-of 11 MB only the first kilobytes are looked at, the rest is inflated once to prove its checksum and let go.
+One element comes as an object, several as an array; TITLE and DESCRIPTION come as text or as an object;
+numbers come as numbers or as text. All of that is smoothed here and nowhere else. The values of a page
+are not decoded: of 11 MB only the first kilobytes are looked at, the rest is inflated once to prove its
+checksum and let go.
 
 Source: e-Stat API 3.0 specification, and answers seen that go beyond it.
 """
@@ -16,6 +18,7 @@ from typing import Any
 
 import msgspec
 from isal import isal_zlib
+from isal.igzip_lib import IsalError
 
 GZIP_WBITS = 31
 # RESULT to TABLE_INF take about 2 KB; a long DESCRIPTION or an unasked CLASS_INF still fits.
@@ -52,7 +55,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Head:
-    """What an answer says of itself. The numbers are those of getStatsData; None or 0 where it states none."""
+    """What an answer says of itself; the numbers are those of getStatsData, None or 0 where it has none."""
 
     status: int = 0
     message: str = ""
@@ -84,7 +87,9 @@ class Axis:
 
 @dataclass(frozen=True)
 class TableMeta:
-    """A table as it describes itself. `axes` is keyed by axis id (`tab`, `cat01`, `area`, `time`), as served."""
+    """A table as it describes itself. `axes` is keyed by axis id (`tab`, `cat01`, `area`, `time`), as
+    served.
+    """
 
     table_id: str
     title: str
@@ -215,7 +220,7 @@ def both_ends(reply: Reply) -> tuple[bytes, bytes]:
             tail = (tail + text[-_TAIL_BYTES:])[-_TAIL_BYTES:]
             if not text and not stream.eof:
                 raise DamagedError("圧縮データが途中で終わっています")
-    except isal_zlib.error as error:
+    except IsalError as error:  # type: ignore[misc] # its stub declares an instance
         raise DamagedError(f"圧縮データが壊れています（{error}）") from None
     if stream.unused_data:
         raise DamagedError("圧縮データの後ろに余分なバイトがあります")
@@ -268,7 +273,7 @@ def _head(text: bytes) -> Head:
     )
 
 
-def read_meta(table_id: str, text: bytes) -> TableMeta:
+def read_meta(text: bytes) -> TableMeta:
     """The body of getMetaInfo.
 
     Raises:
@@ -287,7 +292,7 @@ def read_meta(table_id: str, text: bytes) -> TableMeta:
     }
     entry = _entry(found.TABLE_INF)
     return TableMeta(
-        found.TABLE_INF.id or table_id,
+        entry.table_id,
         entry.title,
         entry.stats_code,
         _text(found.TABLE_INF.STAT_NAME),

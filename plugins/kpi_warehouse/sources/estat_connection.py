@@ -1,15 +1,16 @@
 """One question to the e-Stat API: its turn, its time-outs, its repetitions, and what the answer amounts to.
 
-The body is read before the HTTP status is judged: errors carry HTTP 4xx and 5xx with a normal body, and HTTP 200 too.
-What can pass (transport, 5xx, 429, maintenance pages, cut answers) is asked again; what the API refuses is not.
+The body is read before the HTTP status is judged: errors carry HTTP 4xx and 5xx with a normal body, and
+HTTP 200 too. What can pass (transport, 5xx, 429, maintenance pages, cut answers) is asked again; what the
+API refuses is not.
 
-The API wants the appId in the query string, and every error of requests and every debug line of urllib3 quotes the
-address. So such errors never leave this module, not even as the context of another, and the log lines are rewritten.
+The API wants the appId in the query string, and every error of requests and every debug line of urllib3
+quotes the address. So such errors never leave this module, not even as the context of another, and the
+log lines are rewritten.
 """
 
 from __future__ import annotations
 
-import html
 import logging
 import re
 import threading
@@ -19,21 +20,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
-from typing import NoReturn
 
-import msgspec
 import requests
 import tenacity
 import urllib3
 
-from kpi_warehouse.errors import KpiError, SourceChanged, SourceRefused, SourceUnavailable
-from kpi_warehouse.sources.estat_answers import DamagedError, ForeignError, Head, Reply, both_ends, read_head
+from kpi_warehouse.errors import KpiError, SourceRefused, SourceUnavailable
+from kpi_warehouse.sources.estat_answers import Head, Reply
+from kpi_warehouse.sources.estat_judgement import Unavailable, judge
 
 CONNECT_SECONDS = 10.0
 READ_BYTES = 1 << 18
 # A shorter text is no key, and putting *** in its place would spoil messages.
 SHORTEST_KEY = 8
 _KEY = re.compile(r"(appId(?:=|%3D))[^&\s\"'>)]+", re.IGNORECASE)
+_WRONG_ADDRESS = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidSchema,
+)
+_BACKOFF = tenacity.wait_exponential_jitter(initial=1, max=60, jitter=1)
 _log = logging.getLogger(__name__)
 
 
@@ -47,14 +53,6 @@ class _HideKey(logging.Filter):
 
 for _name in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
     logging.getLogger(f"urllib3.{_name}").addFilter(_HideKey())
-
-
-class _UnavailableError(SourceUnavailable):
-    """Trouble that can pass; `retry_after` is the wait the server asked for, in seconds."""
-
-    def __init__(self, message_ja: str, code: str, retry_after: float | None = None) -> None:
-        super().__init__(message_ja, code)
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,10 @@ class EstatConnection:
         base_url: address up to `/app`.
         app_id: the application's key.
         requests_per_second: most requests a second over all threads; 0 or inf is no limit.
-        timeout_seconds: to wait for the next bytes of an answer (some wrong parameters make the live API hang).
-        answer_seconds: to receive one answer whole; a server that drips a byte at a time does not hold a load up.
+        timeout_seconds: to wait for the next bytes of an answer (some wrong parameters make the live API
+            hang).
+        answer_seconds: to receive one answer whole; a server that drips a byte at a time does not hold a
+            load up.
         attempts: tries of one request before it is given up.
         total_seconds: no further try of a request begins later than this after its first.
         sleep: replaced in tests.
@@ -127,7 +127,8 @@ class EstatConnection:
                 return reply, head
             case (KpiError() as error, tries):
                 raise SourceUnavailable(
-                    f"{error.message_ja}（{tries} 回試しました）。時間をおいてやり直してください。", error.code
+                    f"{error.message_ja}（{tries} 回試しました）。時間をおいてやり直してください。",
+                    error.code,
                 )
         raise AssertionError(result)
 
@@ -142,7 +143,7 @@ class EstatConnection:
             return answer, judge(answer, what, self._hide)
         message = f"e-Stat（{what}）：{answer.reason}"
         if answer.can_pass:
-            raise _UnavailableError(message, answer.code)
+            raise Unavailable(message, answer.code)
         raise SourceRefused(f"{message}。ESTAT_BASE_URL を確認してください。", answer.code)
 
     def _exchange(self, function: str, params: dict[str, str]) -> Reply | _Trouble:  # noqa: PLR0911 - one per trouble
@@ -167,17 +168,18 @@ class EstatConnection:
                     _seconds(response.headers.get("Retry-After")),
                 )
         except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError):
-            return _Trouble("estat.timeout", f"時間内に応答がありません（待ち時間の上限 {self._timeout:g} 秒）")
-        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
+            return _Trouble("estat.timeout", f"時間内に応答がありません（上限 {self._timeout:g} 秒）")
+        except _WRONG_ADDRESS:
             return _Trouble("estat.no_api", "接続先の URL の形が正しくありません", can_pass=False)
         except requests.exceptions.SSLError:
             return _Trouble("estat.connection", "サーバー証明書を確かめられません（TLS）")
         except requests.exceptions.ProxyError:
-            return _Trouble("estat.connection", "プロキシーに接続できません（HTTPS_PROXY を確認してください）")
+            return _Trouble("estat.connection", "プロキシーに接続できません（HTTPS_PROXY を確認）")
         except (urllib3.exceptions.IncompleteRead, HTTPException):
             return _Trouble("estat.truncated", "応答が途中で切れました")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return _Trouble("estat.connection", f"接続できないか、途中で切れました（{type(error).__name__}）")
+            reason = f"接続できないか、途中で切れました（{type(error).__name__}）"
+            return _Trouble("estat.connection", reason)
 
     def _body(self, response: requests.Response) -> bytes:
         """The bytes as sent, still compressed: they are what is kept as evidence."""
@@ -202,34 +204,28 @@ class EstatConnection:
         return text.replace(self._app_id, "***") if len(self._app_id) >= SHORTEST_KEY else text
 
 
-def judge(reply: Reply, what: str, hide: Callable[[str], str]) -> Head:
-    """What an answer amounts to: its head if it is a good one.
+def _wait(state: tenacity.RetryCallState) -> float:
+    """What the server asked for, else an exponential back-off with jitter."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, Unavailable) else None
+    backoff: float = _BACKOFF(state)
+    return backoff if asked is None else asked
 
-    Args:
-        what: what was asked for, in Japanese.
-        hide: takes secrets out of a text of the server before it is quoted.
 
-    Raises:
-        KpiError: SourceUnavailable, SourceRefused or SourceChanged, with a code `estat.…`.
-    """
+def _tell(state: tenacity.RetryCallState) -> None:
+    pause = state.next_action.sleep if state.next_action else 0.0
+    reason = state.outcome.exception() if state.outcome else None
+    _log.warning("%s。%.0f 秒後にやり直します（%d 回目の失敗）", reason, pause, state.attempt_number)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Retry-After: a number of seconds or a date; anything else is as good as none."""
+    if not retry_after:
+        return None
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
     try:
-        start, end = both_ends(reply)
-        if not start.lstrip().startswith(b"{"):
-            _refuse_text(reply, start, what, hide)
-        head = read_head(start, end, reply.text)
-    except DamagedError as error:
-        reason = hide(str(error))
-        trouble: KpiError = _UnavailableError(f"e-Stat（{what}）：応答が途中で切れています：{reason}", "estat.truncated")
-    except ForeignError:
-        trouble = _foreign(reply, what)
-    except msgspec.ValidationError as error:
-        trouble = _changed(what, hide(str(error)))
-    else:
-        _judge_status(reply, head, what, hide(head.message))
-        return head
-    raise trouble
-
-
-def read_as[Body](read: Callable[[], Body], what: str) -> Body:
-    """Run a reader of a body; what it stumbles over becomes SourceChanged."""
-    raise NotImplementedError
+        at = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    return max(0.0, (at - datetime.now(UTC)).total_seconds()) if at.tzinfo else None

@@ -1,8 +1,8 @@
 """Landing: exact bytes as they arrived, named by their sha256, never changed.
 
-Works on any fsspec location. An object appears whole or not at all: it is written under a temporary name in the
-same store and moved into place. What a killed process leaves behind is such a temporary (`….part`), which no
-name ever leads to.
+Works on any fsspec location. An object appears whole or not at all: it is written under a temporary name
+in the same store and moved into place. What a killed process leaves behind is such a temporary
+(`….part`), which no name ever leads to.
 """
 
 from __future__ import annotations
