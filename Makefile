@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TOOLS := .venv-tools
+PEERS := .venv-bench
 STACK := $(BIN)/python -m kpi_warehouse.airflow.stack
 export GX_ANALYTICS_ENABLED := false
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
@@ -29,7 +30,7 @@ status: install  ## what is running
 
 clean:  ## remove what the project made here: its state, environments and caches
 	@if [ -x $(BIN)/python ]; then $(STACK) clean; fi
-	@rm -rf $(VENV) $(TOOLS) *.egg-info plugins/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(TOOLS) $(PEERS) *.egg-info plugins/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 test: install check  ## everything CI runs
@@ -44,8 +45,8 @@ check: install $(TOOLS)/.installed  ## contracts, generated files, lint, types: 
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 	@$(TOOLS)/bin/sqlfluff lint --disable-progress-bar --processes 2 dbt_project
 
-bench: install  ## the load path against psql \copy, pandas and dlt, as ratios
-	@$(BIN)/python -m tests.bench
+bench: install $(PEERS)/.installed  ## the load path against psql \copy, pandas and dlt, as ratios
+	@$(BIN)/python -W ignore -m tests.bench
 
 lock: install  ## compile requirements.in into requirements.txt, with hashes
 	@$(BIN)/uv pip compile --quiet --upgrade requirements.in -o requirements.txt --generate-hashes --python-version 3.11 --no-annotate --custom-compile-command 'make lock'
@@ -66,4 +67,9 @@ $(STAMP): requirements.txt tests/requirements.txt pyproject.toml
 $(TOOLS)/.installed: tests/sqlfluff.txt
 	@test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
 	@$(BIN)/uv pip install --quiet --python $(TOOLS)/bin/python --require-hashes -r tests/sqlfluff.txt
+	@touch $@
+
+$(PEERS)/.installed: tests/bench/requirements.txt
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python --require-hashes -r tests/bench/requirements.txt
 	@touch $@
