@@ -315,8 +315,8 @@ def _check_continues(page: Page, before: Page | None, updated_on: str) -> None:
         return
     first = 1 if before is None else before.to_number + 1
     continues = page.from_number == first and first <= page.to_number <= page.total_number
-    ends = page.next_key is None and page.to_number == page.total_number
-    if not (continues and (ends or page.next_key == page.to_number + 1)):
+    following = None if page.to_number == page.total_number else page.to_number + 1
+    if not continues or page.next_key != following:
         raise _TornError(
             f"ページがつながりません（{first:,} 件目からのはずが {page.from_number:,}〜"
             f"{page.to_number:,} 件目、次は {page.next_key}、全 {page.total_number:,} 件）",

@@ -41,7 +41,9 @@ class ForeignError(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """One HTTP answer as received. `content_encoding` is None or `gzip`; `retry_after` is in seconds."""
+    """One HTTP answer as received. A good one has `content_encoding` None or `gzip`; `retry_after` in
+    seconds.
+    """
 
     body: bytes
     content_encoding: str | None

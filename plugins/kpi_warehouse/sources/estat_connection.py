@@ -39,6 +39,7 @@ _WRONG_ADDRESS = (
     requests.exceptions.MissingSchema,
     requests.exceptions.InvalidSchema,
 )
+_ENCODINGS = {"": None, "identity": None, "x-gzip": "gzip"}
 _BACKOFF = tenacity.wait_exponential_jitter(initial=1, max=60, jitter=1)
 _log = logging.getLogger(__name__)
 
@@ -159,11 +160,9 @@ class EstatConnection:
             ) as response:
                 body = self._body(response)
                 encoding = response.headers.get("Content-Encoding", "").strip().lower()
-                if encoding not in {"", "identity", "gzip", "x-gzip"}:
-                    return _Trouble("estat.changed", f"頼んでいない圧縮形式（{encoding}）の応答です")
                 return Reply(
                     body,
-                    "gzip" if "gzip" in encoding else None,
+                    _ENCODINGS.get(encoding, encoding),
                     response.status_code,
                     _seconds(response.headers.get("Retry-After")),
                 )
@@ -175,7 +174,8 @@ class EstatConnection:
             return _Trouble("estat.connection", "サーバー証明書を確かめられません（TLS）")
         except requests.exceptions.ProxyError:
             return _Trouble("estat.connection", "プロキシーに接続できません（HTTPS_PROXY を確認）")
-        except (urllib3.exceptions.IncompleteRead, HTTPException):
+        except (urllib3.exceptions.ProtocolError, HTTPException):
+            # While connecting, requests wraps these in its own; so the connection broke in the body.
             return _Trouble("estat.truncated", "応答が途中で切れました")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             reason = f"接続できないか、途中で切れました（{type(error).__name__}）"

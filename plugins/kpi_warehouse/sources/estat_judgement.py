@@ -43,6 +43,8 @@ def judge(reply: Reply, what: str, hide: Callable[[str], str]) -> Head:
         SourceRefused: wrong key, parameter or table.
         SourceChanged: an answer of another shape than the specification has.
     """
+    if reply.content_encoding and reply.content_encoding != "gzip":
+        raise changed(what, f"頼んでいない圧縮形式 {reply.content_encoding[:QUOTED]}")
     trouble: KpiError
     try:
         start, end = both_ends(reply)
