@@ -24,7 +24,8 @@ Told = Callable[..., AbstractContextManager[Simulator]]
 
 def client(url: str, slept: list[float] | None = None, **options: Any) -> EstatClient:
     naps = slept if slept is not None else []
-    return EstatClient(url, KEY, **({"requests_per_second": 0, "sleep": naps.append} | options))
+    settings: dict[str, Any] = {"requests_per_second": 0, "sleep": naps.append}
+    return EstatClient(url, KEY, **(settings | options))
 
 
 def pull(reader: EstatClient, query: DataQuery = HERE) -> list[Page]:

@@ -18,7 +18,7 @@ from scripted_server import Act, answer, page, scripted
 
 from demo.estat import Fault, Simulator, published, synthetic
 from demo.estat.edits import revise, until
-from demo.estat.tables import FLOW, KUMAMOTO, MOVES, PREFECTURES
+from demo.estat.tables import FLOW, KUMAMOTO, MOVES, PREFECTURES, months_before
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_lists_over_the_limit_of_the_api_become_several_requests() -> None:
     parts = query.parts()
     assert [len(part["cdTime"].split(",")) for part in parts] == [100, 100, 30]
     assert {part["cdCat01"] for part in parts} == {",".join(PREFECTURES)}
-    months = list(synthetic.months_before("2025-02", 150))
+    months = list(months_before("2025-02", 150))
     table = synthetic.synthetic_migration(months, other_areas=False)
     codes = [*table.months, next(iter(table.months))]
     with Simulator([table]) as sim:
@@ -140,13 +140,18 @@ def test_no_data_is_an_answer_and_no_error(told: Told) -> None:
 
 def test_a_table_published_while_it_is_read_is_read_again(told: Told) -> None:
     new = published.moves()
+    kept: list[Page] = []
+    forgotten: list[int] = []
+
+    def restart() -> None:
+        forgotten.append(len(kept))
+        kept.clear()
+
     with told(table=until(new, "2025-01")) as sim:
-        reader, restarts = client(sim.base_url, page_limit=100), []
-        kept: list[Page] = []
-        for got in reader.pages(HERE, on_restart=lambda: (restarts.append(len(kept)), kept.clear())):  # type: ignore[func-returns-value]
+        for got in client(sim.base_url, page_limit=100).pages(HERE, on_restart=restart):
             kept.append(got)
             sim.publish(new)
-    assert restarts == [1]
+    assert forgotten == [1]
     assert len(cells(kept)) == kept[0].total_number == KUMAMOTO_ROWS
 
 

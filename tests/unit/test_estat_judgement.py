@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 from estat_reading import KUMAMOTO_ROWS, ONE, Told, cells, client, pull, refused, telling
 from kpi_warehouse.errors import SourceChanged, SourceRefused, SourceUnavailable
+from kpi_warehouse.sources.estat_answers import Reply
+from kpi_warehouse.sources.estat_judgement import judge
 from scripted_server import Act, answer, page, page_text, raw, scripted, zipped
 
 from demo.estat import Fault, Simulator
@@ -138,6 +140,20 @@ def test_nobody_listening_and_a_wrong_address() -> None:
 def test_answers_that_are_cut_or_not_e_stats_are_told_apart_and_asked_again(act: Act, code: str) -> None:
     error, tries = refused(act)
     assert isinstance(error, SourceUnavailable) and (error.code, tries) == (code, 2)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("reverse", [True, False])
+def test_a_page_cut_anywhere_is_noticed_whether_compressed_or_not(rows: int, reverse: bool) -> None:
+    text = page_text(rows, reverse=reverse)
+    packed = gzip.compress(text)
+    plain = [Reply(text[:end], None, 200) for end in range(len(text))]
+    squeezed = [Reply(packed[:end], "gzip", 200) for end in range(len(packed))]
+    for reply in plain + squeezed:
+        with pytest.raises(SourceUnavailable):
+            judge(reply, "統計表 1", str)
+    assert judge(Reply(text, None, 200), "統計表 1", str).to_number == rows
+    assert judge(Reply(packed, "gzip", 200), "統計表 1", str).to_number == rows
 
 
 def test_a_page_of_a_firewall_is_quoted_in_its_own_charset() -> None:

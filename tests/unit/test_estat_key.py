@@ -132,3 +132,22 @@ def test_a_debug_log_still_tells_what_was_asked(caplog: pytest.LogCaptureFixture
         EstatClient(url, KEY, requests_per_second=0).describe(MOVES)
     lines = [record.getMessage() for record in caplog.records if record.name == "urllib3.connectionpool"]
     assert any("getMetaInfo?appId=***&statsDataId=0003420473" in line for line in lines)
+
+
+def test_a_proxy_of_the_environment_is_used_and_hides_the_key_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for name in ("no_proxy", "NO_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with scripted(answer(b"<title>proxy</title>", 502)) as (url, received), pytest.raises(KpiError) as raised:
+        monkeypatch.setenv("HTTP_PROXY", url.removesuffix("/rest/3.0/app"))
+        EstatClient("http://api.invalid/app", KEY, requests_per_second=0, attempts=1).describe(MOVES)
+    assert received[0].startswith("http://api.invalid/app/json/getMetaInfo?appId=")
+    assert "「proxy」" in raised.value.message_ja and KEY not in caplog.text
+
+
+def test_no_redirect_takes_the_key_along() -> None:
+    with scripted(answer(b"", 302, Location="/elsewhere")) as (url, received), pytest.raises(KpiError):
+        EstatClient(url, KEY, requests_per_second=0, attempts=1).describe(MOVES)
+    assert len(received) == 1

@@ -80,6 +80,8 @@ class Landing:
             there = self._size(path) == size
             if not there:
                 self._write(path, body)
+            if self._folder is not None:
+                _flush_names(Path(path), self._folder)
         except Exception as error:
             raise self._failed("保存", sha256, error) from error
         return Landed(sha256, size, self.location(sha256), new=not there)
@@ -128,7 +130,7 @@ class Landing:
         temporary = f"{path}.{uuid.uuid4().hex}.part"
         try:
             if self._folder is not None:
-                _write_file(self._folder, Path(temporary), Path(path), body)
+                _write_file(Path(temporary), Path(path), body)
             else:
                 self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
                 self._files.pipe_file(temporary, bytes(body))
@@ -163,22 +165,23 @@ def _name(sha256: str) -> str:
     return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 
-def _write_file(root: Path, temporary: Path, path: Path, body: bytes | memoryview) -> None:
-    made = [folder for folder in (path.parent, path.parent.parent, root) if not folder.is_dir()]
+def _write_file(temporary: Path, path: Path, body: bytes | memoryview) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary.open("xb") as file:
         file.write(body)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    # A name survives a power cut when its folder was flushed; so must the names of folders made just now.
-    for folder in (path.parent, *(folder.parent for folder in made)):
-        _flush_folder(folder)
 
 
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _flush_names(path: Path, root: Path) -> None:
+    """A name survives a power cut once its folder was flushed, and the folder's own name in turn.
+
+    Also for an object that was there already: who wrote it may have been killed before this.
+    """
+    for folder in (path.parent, path.parent.parent, root):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
