@@ -41,6 +41,8 @@ def warehouse(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     admin = server.url("postgres", "postgres")
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f"create database {name} template {TEMPLATE} owner kpi_owner")
+        # What the migration grants on the database itself is not copied with a template.
+        connection.execute(f"grant create, temporary on database {name} to kpi_transformer, kpi_loader")
     monkeypatch.setenv("KPI_DATABASE_URL", server.url(name))
     monkeypatch.setenv("KPI_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("KPI_CODE_VERSION", "test")

@@ -55,7 +55,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Rule:
-    """One expectation beyond what the schema itself says: a Great Expectations configuration with severity and reason."""
+    """One expectation beyond what the schema itself says: a Great Expectations configuration with severity and reason.
+
+    `proves_key`: no key comes twice where this rule holds, so no index needs to be built to see it.
+    """
 
     name: str
     severity: Severity
@@ -63,6 +66,7 @@ class Rule:
     reason_ja: str
     expectation: str
     kwargs: dict[str, Any]
+    proves_key: bool = False
 
 
 @dataclass(frozen=True)
@@ -324,6 +328,7 @@ class _Reader:
             reason_ja=rule.get("description", ""),
             expectation=implementation["type"],
             kwargs=implementation.get("kwargs", {}),
+            proves_key=bool(custom.get("provesKey")),
         )
 
     def _source(self) -> EstatSource:

@@ -67,7 +67,7 @@ class Bench:
         ready = self._folder / "ready"
         self._simulator = subprocess.Popen(
             [sys.executable, "-m", "demo.estat", "--port", "0", "--data", f"synthetic:{VALUES}", "--prepared", "--control",
-             "--clock", "2026-01-15T10:00:00.000+09:00", "--last", "2026-06", "--ready-file", str(ready)],
+             "--clock", "2026-01-15T10:00:00.000+09:00", "--last", "2032-07", "--ready-file", str(ready)],
             cwd=PROJECT,
         )  # fmt: skip
         while not ready.exists():
@@ -105,8 +105,8 @@ class Bench:
         """Let the simulator finish its pages once: what it takes to make them is not measured."""
         self.ours("", "stage", 1.0)
 
-    def unit(self) -> float:
-        """Seconds of psql `\\copy` of the staged rows, as text, into an unlogged table without index."""
+    def export_rows(self) -> None:
+        """Write the staged rows as text: what psql and the peers load."""
         rows = self._folder / "rows.tsv"
         with psycopg.connect(self._url) as connection:
             table = connection.execute(
@@ -118,6 +118,13 @@ class Bench:
             ) as copy:
                 for block in copy:
                     file.write(block)
+        with rows.open("rb") as file:
+            assert sum(1 for _ in file) == VALUES
+
+    def unit(self) -> float:
+        """Seconds of psql `\\copy` of those rows into an unlogged table without index."""
+        rows = self._folder / "rows.tsv"
+        with psycopg.connect(self._url) as connection:
             connection.execute("create schema if not exists peers")
             connection.execute(
                 "create unlogged table if not exists peers.unit (period date, origin_area_code text, sex_code text,"
@@ -160,7 +167,8 @@ class Bench:
 def one_round(bench: Bench, number: int) -> None:
     """Every phase once."""
     bench.fresh_warehouse()
-    bench.warm_pages()  # and gives the unit its rows
+    bench.warm_pages()
+    bench.export_rows()
     unit = bench.unit()
     bench.ours("stage, one process", "stage", unit)
     bench.ours("stage, two processes", "stage", unit, KPI_STAGE_PROCESSES="2")

@@ -37,19 +37,21 @@ def instant(text: str | None) -> datetime | None:
         wrong_usage(f"時点「{text}」を読めません。例：2024-12-31 または 2024-12-31T17:00")
 
 
-@app.command(epilog="例：`kpi load estat_migration_monthly --period 2024-09`　`kpi load estat_migration_monthly --force`")
+@app.command(epilog="例：`kpi load estat_migration_monthly --period 2024-09`　`kpi load estat_migration_monthly --since 2018-01 --force`")
 @reported
 def load(
     feed: Annotated[str, typer.Argument(help="フィード名（`kpi feed list`）")],
     period: Annotated[str | None, typer.Option(help="対象月 YYYY-MM。省くと提供元の最新月")] = None,
+    since: Annotated[str | None, typer.Option(help="この月 YYYY-MM までさかのぼって読み直す")] = None,
     force: Annotated[bool, typer.Option("--force", help="提供元の更新日が変わっていなくても取り直す")] = False,
 ) -> None:
     """フィードを取り込む（fetch → stage → gate → publish）。"""
     from kpi_warehouse import load as verbs
 
-    if period is not None and not MONTH.fullmatch(period):
-        wrong_usage(f"対象月「{period}」を読めません。例：2024-09")
-    fetched = verbs.fetch(feed, period, force=force)
+    for month in (period, since):
+        if month is not None and not MONTH.fullmatch(month):
+            wrong_usage(f"対象月「{month}」を読めません。例：2024-09")
+    fetched = verbs.fetch(feed, period, since=since, force=force)
     out.print(f"fetch    {fetched.message_ja}（取込番号 {fetched.load_id}）")
     if fetched.state != "fetched":
         return

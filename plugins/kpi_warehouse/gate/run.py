@@ -7,6 +7,7 @@ then the contract's suite on the periods that changed. A delivery that changes n
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -16,8 +17,9 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from kpi_warehouse.contract import Contract, Scope, Severity
-from kpi_warehouse.warehouse.connection import sqlalchemy_url, warehouse_url
-from kpi_warehouse.warehouse.history import PeriodDigest
+from kpi_warehouse.errors import ContractError
+from kpi_warehouse.warehouse.connection import connect, sqlalchemy_url, warehouse_url
+from kpi_warehouse.warehouse.history import PeriodDigest, digest_periods
 from kpi_warehouse.warehouse.tables import ensure_raw, names, stage_name, stage_table
 
 Outcome = Literal["passed", "flagged", "held", "rejected", "inherited"]
@@ -59,38 +61,63 @@ def judge(
     asked: list[date],
     declared_rows: int,
     staged_rows: int,
-    periods: list[PeriodDigest],
-) -> Verdict:
-    """Judge one staged load. Commits nothing but the stage table's marks of held rows; the caller records the verdict.
+) -> tuple[Verdict, list[PeriodDigest]]:
+    """Judge one staged load; returns the verdict and the digests of its periods.
+
+    Commits nothing but the stage table's marks of held rows; the caller records the verdict.
 
     Args:
         asked: months the pull asked for; each must have come.
         declared_rows: the source's own count (sum of TOTAL_NUMBER over the requests).
         staged_rows: rows that arrived in the stage table.
-        periods: digests of the delivered periods, see `history.digest_periods`.
     """
+    accepted = _accepted_rows(connection, contract)
+    suite: list[Finding] = []
+    if accepted:
+        periods = digest_periods(connection, contract, load_id)
+    else:
+        # Of a first load everything is new: the digests are not needed to know what to judge, so both are made at once.
+        with ThreadPoolExecutor(1) as beside:
+            coming = beside.submit(_digest_beside, contract, load_id)
+            suite = _suite_findings(contract, load_id, [], whole=True)
+            periods = coming.result()
     changed = [entry.period for entry in periods if entry.changed]
     findings = [
         _rows_match_source(declared_rows, staged_rows),
         _months_delivered(asked, periods),
-        _coverage_kept(connection, contract, periods),
+        _coverage_kept(accepted, periods),
     ]
-    if not changed and all(finding.success for finding in findings):
-        return Verdict("inherited", findings, 0)
-    findings.append(_keys_unique(connection, contract, load_id))
-    connection.commit()
-    if all(finding.success for finding in findings):
-        findings += _suite_findings(contract, load_id, changed, whole=len(changed) == len(periods))
+    sound = all(finding.success for finding in findings)
+    if sound and not changed:
+        return Verdict("inherited", findings, 0), periods
+    if not any(rule.proves_key for rule in contract.rules):
+        findings.append(_keys_unique(connection, contract, load_id))
+        connection.commit()
+    if sound and accepted:
+        suite = _suite_findings(contract, load_id, changed, whole=len(changed) == len(periods))
+    findings += suite
     broken = [finding for finding in findings if not finding.success]
     if any(finding.severity == "critical" and finding.scope == "table" for finding in broken):
-        return Verdict("rejected", findings, 0)
+        return Verdict("rejected", findings, 0), periods
     held = sum(
         _hold(connection, contract, load_id, finding, changed)
         for finding in broken
         if finding.severity == "critical" and finding.scope == "rows"
     )
     outcome: Outcome = "held" if held else "flagged" if any(f.severity == "warning" for f in broken) else "passed"
-    return Verdict(outcome, findings, held)
+    return Verdict(outcome, findings, held), periods
+
+
+def _accepted_rows(connection: psycopg.Connection, contract: Contract) -> dict[date, int]:
+    """Rows of every accepted period of the feed."""
+    return dict(
+        connection.execute("select period, rows from ops.period_digest where feed = %s", [contract.feed]).fetchall()
+    )
+
+
+def _digest_beside(contract: Contract, load_id: int) -> list[PeriodDigest]:
+    with connect() as connection:
+        return digest_periods(connection, contract, load_id)
 
 
 def record(connection: psycopg.Connection, contract: Contract, load_id: int, verdict: Verdict) -> None:
@@ -149,11 +176,8 @@ def _months_delivered(asked: list[date], periods: list[PeriodDigest]) -> Finding
     )
 
 
-def _coverage_kept(connection: psycopg.Connection, contract: Contract, periods: list[PeriodDigest]) -> Finding:
+def _coverage_kept(accepted: dict[date, int], periods: list[PeriodDigest]) -> Finding:
     """Exact for whole rows that go; publish checks the keys themselves before it closes any."""
-    accepted = dict(
-        connection.execute("select period, rows from ops.period_digest where feed = %s", [contract.feed]).fetchall()
-    )
     shrunk = [
         {"period": f"{entry.period:%Y-%m}", "accepted_rows": accepted[entry.period], "delivered_rows": entry.rows}
         for entry in periods
@@ -208,12 +232,17 @@ def _suite_findings(contract: Contract, load_id: int, changed: list[date], *, wh
     months = ", ".join(f"'{month:%Y-%m-%d}'" for month in changed)
     query = None if whole else f'select * from stage."{table}" where {contract.period.name} in ({months})'
     url = sqlalchemy_url(warehouse_url())
-    url += ("&" if "?" in url else "?") + "options=-crole%3Dkpi_loader%20-cwork_mem%3D256MB%20-cjit%3Doff"
-    *schema, sweep = validate(compiled.sweep(), url, table, query)
-    findings = [_schema_finding(result) for result in schema]
+    options = "-crole%3Dkpi_loader%20-csearch_path%3Dstage%20-cwork_mem%3D256MB%20-cjit%3Doff"
+    url += ("&" if "?" in url else "?") + f"options={options}"
+    results = validate(compiled.sweep(), url, table, query)
+    # GX puts expectations it could not evaluate first, so results are told apart by kind, not by place.
+    sweep = next(result for result in results if "unexpected_rows_query" in result.expectation_config.kwargs)
+    findings = [_schema_finding(result) for result in results if result is not sweep]
     broken = [row["rule"] for row in sweep.result.get("details", {}).get("broken", [])]
     if not sweep.success and not broken:
-        raise RuntimeError(f"gate sweep failed without a finding: {sweep.exception_info}")
+        raise ContractError(
+            f"{contract.path.name}: 検査の SQL を実行できません：{_exception(sweep.exception_info)}", "contract.rule_sql"
+        )
     single = {}
     if broken:
         for name, result in zip(broken, validate(compiled.single(broken), url, table, query), strict=True):
@@ -235,11 +264,16 @@ def _suite_findings(contract: Contract, load_id: int, changed: list[date], *, wh
     return findings
 
 
+def _exception(info: dict[str, Any]) -> str:
+    """What the database said, without GX's wrapping."""
+    entries = [info] if "exception_message" in info else list(info.values())
+    said = str(next((entry["exception_message"] for entry in entries if entry.get("exception_message")), info))
+    return said.split("[SQL:", 1)[0].strip()
+
+
 def _ensure_accepted(feeds: set[str], folder: Any) -> None:
     """A rule may compare with a feed that was never loaded: its (empty) history must exist for the query to parse."""
     from kpi_warehouse.contract import find_contract
-    from kpi_warehouse.warehouse.connection import connect
-
     with connect() as connection:
         for feed in feeds:
             ensure_raw(connection, find_contract(folder, feed))

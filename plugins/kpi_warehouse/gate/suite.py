@@ -174,10 +174,10 @@ def validate(suite: ExpectationSuite, url: str, table: str, query: str | None) -
         logging.getLogger(name).setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
-    source = context.data_sources.add_sql(name="warehouse", connection_string=url, create_temp_table=False)
+    source = context.data_sources.add_postgres(name="warehouse", connection_string=url, create_temp_table=False)
     try:
         asset = (
-            source.add_table_asset(name="batch", table_name=table, schema_name="stage")
+            source.add_table_asset(name="batch", table_name=table)
             if query is None
             else source.add_query_asset(name="batch", query=query)
         )

@@ -28,7 +28,9 @@ class Plan:
     message_ja: str = ""
 
 
-def make_plan(contract: Contract, table: TableMeta, period: str | None, accepted: set[date]) -> Plan:
+def make_plan(
+    contract: Contract, table: TableMeta, period: str | None, accepted: set[date], since: str | None = None
+) -> Plan:
     """Decide the window and write the query.
 
     The window ends at the month expected and starts at the first month never accepted, or `reread_months` before its end
@@ -37,6 +39,7 @@ def make_plan(contract: Contract, table: TableMeta, period: str | None, accepted
     Args:
         period: the month expected, `YYYY-MM`; None is the newest the table has.
         accepted: months accepted so far.
+        since: start no later than this month, `YYYY-MM`.
 
     Raises:
         SourceChanged: the table is not what the contract describes.
@@ -61,7 +64,8 @@ def make_plan(contract: Contract, table: TableMeta, period: str | None, accepted
         )
     first, last = _month(published[0]), _month(period or published[-1])
     missing = [month for month in months_between(first, last) if month not in accepted]
-    start = max(first, min([_back(last, contract.source.reread_months), *missing]))
+    wanted = [_month(since)] if since else []
+    start = max(first, min([_back(last, contract.source.reread_months), *missing, *wanted]))
     months = months_between(start, last)
     offered = table.axes["time"].codes
     codes = [code for month in months if (code := month_code(f"{month:%Y-%m}")) in offered]

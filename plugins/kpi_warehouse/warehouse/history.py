@@ -170,6 +170,8 @@ def _write_difference(
         [months, months],
     )
     connection.execute("analyze opening")
+    # What differs is small, so the rows around it are looked up by index instead of being joined as a whole.
+    connection.execute(sql.SQL("analyze {stage}").format(**parts))
     before = _count(connection, sql.SQL("{raw} where known_to = 'infinity' and {period} = any(%s)").format(**parts), months)
     closed = connection.execute(
         sql.SQL(
