@@ -30,7 +30,7 @@ from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.history import PeriodDigest, changed_periods, lock_history, write_history
 from kpi_warehouse.warehouse.landing import Landing
 from kpi_warehouse.warehouse.ledger import LOAD_LOCK, Step, open_load, read_load, step
-from kpi_warehouse.warehouse.tables import copy_statement, create_stage, drop_stage, ensure_raw, stage_name, stage_table
+from kpi_warehouse.warehouse.tables import analyze, copy_statement, create_stage, drop_stage, ensure_raw, stage_name, stage_table
 
 GZIP_WBITS = 31
 FetchState = Literal["fetched", "unchanged", "waiting"]
@@ -307,6 +307,7 @@ def gate(load_id: int) -> Verdict:
     with step(load_id, "gate") as current:
         ensure_raw(current.connection, contract)
         _forget_held(current, contract)
+        analyze(current.connection, stage_table(contract, load_id))
         current.connection.commit()  # the suite looks at these tables through a connection of its own
         verdict, periods = judge(
             current.connection,

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from kpi_warehouse.contract import Contract
 from kpi_warehouse.errors import GateRejected
-from kpi_warehouse.warehouse.tables import create_current_index, current_index, names, raw_table, stage_table
+from kpi_warehouse.warehouse.tables import analyze, create_current_index, current_index, names, raw_table, stage_table
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,7 @@ def write_history(
         opened, closed = _write_difference(connection, contract, parts, months)
     else:
         opened, closed = _write_all(connection, contract, parts, months), 0
+        analyze(connection, raw)
     connection.execute(
         sql.SQL(
             "insert into ops.period_digest (feed, period, rows, digest, load_id)"
@@ -169,9 +170,8 @@ def _write_difference(
         ).format(**parts),
         [months, months],
     )
-    connection.execute("analyze opening")
     # What differs is small, so the rows around it are looked up by index instead of being joined as a whole.
-    connection.execute(sql.SQL("analyze {stage}").format(**parts))
+    analyze(connection, sql.Identifier("opening"))
     before = _count(connection, sql.SQL("{raw} where known_to = 'infinity' and {period} = any(%s)").format(**parts), months)
     closed = connection.execute(
         sql.SQL(

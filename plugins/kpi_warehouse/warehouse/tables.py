@@ -133,3 +133,13 @@ def copy_statement(contract: Contract, load_id: int) -> sql.Composed:
 def drop_stage(connection: psycopg.Connection, contract: Contract, load_id: int) -> None:
     """Drop a load's stage table, if it is there."""
     connection.execute(sql.SQL("drop table if exists {}").format(stage_table(contract, load_id)))
+
+
+def analyze(connection: psycopg.Connection, table: sql.Identifier) -> None:
+    """Let the planner know a table that was just written; without it a join with it can take minutes.
+
+    A sample of 3,000 rows tells sizes and spreads well enough, at a tenth of the usual cost.
+    """
+    connection.execute("set default_statistics_target = 10")
+    connection.execute(sql.SQL("analyze {}").format(table))
+    connection.execute("reset default_statistics_target")
