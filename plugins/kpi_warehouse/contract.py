@@ -244,7 +244,9 @@ class _Reader:
             version=document["version"],
             status=document["status"],
             tags=tuple(document.get("tags") or ()),
-            description="\n\n".join(str(description[part]) for part in ("purpose", "usage", "limitations") if part in description),
+            description="\n\n".join(
+                str(description[part]) for part in ("purpose", "usage", "limitations") if part in description
+            ),
             licence=custom["licence"],
             credit=custom["credit"],
             api_credit=custom.get("apiCredit", ""),
@@ -273,7 +275,9 @@ class _Reader:
         for number, entry in enumerate(column.get("enum") or []):
             if not isinstance(entry["value"], str):
                 # Unquoted 01000 is octal in YAML 1.1 and would arrive as 512.
-                self.file.fault((*here, "enum", number, "value"), entry["value"], '引用符で囲んだコード（例 "01000"）')
+                self.file.fault(
+                    (*here, "enum", number, "value"), entry["value"], '引用符で囲んだコード（例 "01000"）'
+                )
             elif entry["value"] in codes:
                 self.file.fault((*here, "enum", number, "value"), entry["value"], "重複のないコード")
             codes[str(entry["value"])] = entry.get("label", "")
@@ -299,7 +303,9 @@ class _Reader:
         for name in {name for name in names if names.count(name) > 1}:
             self.file.fault(here, name, "重複のない列名")
         if not keys or keys[0].sql_type != "date":
-            self.file.fault(here, keys[0].name if keys else None, "最初の primaryKey が日付の列（対象期間）であること")
+            self.file.fault(
+                here, keys[0].name if keys else None, "最初の primaryKey が日付の列（対象期間）であること"
+            )
         for column in keys[1:]:
             if not column.codes:
                 self.file.fault(here, column.name, "キー列の enum（閉じたコード表）")
@@ -318,8 +324,14 @@ class _Reader:
         if not rule.get("name") or not rule.get("description"):
             self.file.fault(here, rule.get("name"), "name と、理由を述べた日本語の description")
         implementation = rule.get("implementation")
-        if rule.get("engine") != "greatExpectations" or not isinstance(implementation, dict) or "type" not in implementation:
-            self.file.fault(here, rule.get("engine"), "type: custom・engine: greatExpectations・implementation.type")
+        if (
+            rule.get("engine") != "greatExpectations"
+            or not isinstance(implementation, dict)
+            or "type" not in implementation
+        ):
+            self.file.fault(
+                here, rule.get("engine"), "type: custom・engine: greatExpectations・implementation.type"
+            )
             implementation = {"type": ""}
         return Rule(
             name=rule.get("name", ""),
@@ -335,7 +347,9 @@ class _Reader:
         custom = _custom(self.document["servers"][0])
 
         def at(name: str) -> Key:
-            entries = [entry["property"] for entry in self.document["servers"][0].get("customProperties") or []]
+            entries = [
+                entry["property"] for entry in self.document["servers"][0].get("customProperties") or []
+            ]
             here: Key = ("servers", 0, "customProperties")
             return (*here, entries.index(name), "value") if name in entries else here
 
@@ -352,7 +366,9 @@ class _Reader:
             title_holds=tuple(custom.get("titleHolds") or ()),
             first_period=str(custom.get("firstPeriod")),
             reread_months=int(custom.get("rereadMonths", 3)),
-            fixed_axes=tuple(FixedAxis(axis["axisHolds"], axis["code"]) for axis in custom.get("fixedAxes", [])),
+            fixed_axes=tuple(
+                FixedAxis(axis["axisHolds"], axis["code"]) for axis in custom.get("fixedAxes", [])
+            ),
         )
 
     def _sla(self) -> Sla:

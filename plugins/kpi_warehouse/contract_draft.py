@@ -20,10 +20,17 @@ def draft(feed: str, title_ja: str, owner: str, table_id: str, table: TableMeta)
     ]
     for position, (name, axis) in enumerate(axes, start=2):
         codes = [{"value": code, "label": entry.name} for code, entry in axis.codes.items()]
-        key.append(_property(f"{name}_code", axis.name, name, "string", position, f"{axis.name}。{CHECK}") | {"enum": codes})
+        key.append(
+            _property(f"{name}_code", axis.name, name, "string", position, f"{axis.name}。{CHECK}")
+            | {"enum": codes}
+        )
     value = _property("value", "値", "$", "integer", None, f"値の意味と単位。{CHECK}")
-    value["customProperties"] = [{"property": "marks", "value": {"-": CHECK, "***": CHECK, "X": "秘匿", "…": CHECK}}]
-    mark = _property("value_mark", "値の記号", None, "string", None, "値が数値でないときの、元の記号そのまま。")
+    value["customProperties"] = [
+        {"property": "marks", "value": {"-": CHECK, "***": CHECK, "X": "秘匿", "…": CHECK}}
+    ]
+    mark = _property(
+        "value_mark", "値の記号", None, "string", None, "値が数値でないときの、元の記号そのまま。"
+    )
     document: dict[str, Any] = {
         "kind": "DataContract",
         "apiVersion": "v3.2.0",
@@ -57,8 +64,16 @@ def draft(feed: str, title_ja: str, owner: str, table_id: str, table: TableMeta)
                 ],
             }
         ],
-        "schema": [{"name": feed, "physicalName": feed, "physicalType": "table", "logicalType": "object",
-                    "properties": [*key, value, mark], "quality": []}],
+        "schema": [
+            {
+                "name": feed,
+                "physicalName": feed,
+                "physicalType": "table",
+                "logicalType": "object",
+                "properties": [*key, value, mark],
+                "quality": [],
+            }
+        ],
         "slaProperties": [
             {"property": "frequency", "value": 1, "unit": "m", "scheduler": "cron", "schedule": "0 9 25 * *"},
             {"property": "latency", "value": 75, "unit": "d"},
@@ -66,7 +81,9 @@ def draft(feed: str, title_ja: str, owner: str, table_id: str, table: TableMeta)
         "team": {"name": owner},
     }
     text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=110)
-    return f"# ODCS data contract: everything known about this feed, and the only place that knows it.\n{text}"
+    return (
+        f"# ODCS data contract: everything known about this feed, and the only place that knows it.\n{text}"
+    )
 
 
 def _property(

@@ -40,7 +40,9 @@ class ContractFile:
             node = yaml.compose(text, Loader=yaml.CSafeLoader)
             document = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506 - CSafeLoader is the safe loader in C
         except (OSError, UnicodeDecodeError) as error:
-            raise ContractError(f"{path}: 契約ファイルを読めません（{error}）", "contract.unreadable") from error
+            raise ContractError(
+                f"{path}: 契約ファイルを読めません（{error}）", "contract.unreadable"
+            ) from error
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = mark.line + 1 if mark else 1
@@ -50,7 +52,9 @@ class ContractFile:
                 "contract.yaml",
             ) from error
         if not isinstance(document, dict) or node is None:
-            raise ContractError(f"{path}:1: 見つかったもの：{type(document).__name__}、期待：キーと値の並び", "contract.yaml")
+            raise ContractError(
+                f"{path}:1: 見つかったもの：{type(document).__name__}、期待：キーと値の並び", "contract.yaml"
+            )
         file = cls(path, text, document, {})
         file._index(node, ())
         file.raise_faults()
@@ -81,7 +85,9 @@ class ContractFile:
         from open_data_contract_standard.model import OpenDataContractStandard
 
         # A date or number where the schema wants text is a fault of the file, so YAML's own types stay as they are.
-        for error in sorted(_validator().iter_errors(self.document), key=lambda error: str(list(error.absolute_path))):
+        for error in sorted(
+            _validator().iter_errors(self.document), key=lambda error: str(list(error.absolute_path))
+        ):
             for leaf in error.context or [error]:
                 self.fault(tuple(leaf.absolute_path), leaf.instance, leaf.message)
         self.raise_faults()
@@ -100,7 +106,9 @@ class ContractFile:
         shown = "（なし）" if found is None else repr(found)
         shown = shown if len(shown) <= 80 else shown[:77] + "…"
         name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).lstrip(".")
-        self.faults.append(f"{self.path}:{self.lines.get(place, 1)}: {name}: 見つかったもの：{shown}、期待：{expected}")
+        self.faults.append(
+            f"{self.path}:{self.lines.get(place, 1)}: {name}: 見つかったもの：{shown}、期待：{expected}"
+        )
 
     def raise_faults(self) -> None:
         """Raises:

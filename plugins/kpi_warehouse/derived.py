@@ -33,12 +33,15 @@ def check_derived() -> None:
     ContractError: a derived file is missing or stale.
     """
     stale = [
-        path for path, text in _derived().items() if not path.exists() or path.read_text(encoding="utf-8") != text
+        path
+        for path, text in _derived().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
     if stale:
         names = "、".join(str(path.relative_to(settings().project)) for path in stale)
         raise ContractError(
-            f"契約から作ったファイルが古くなっています：{names}。`kpi feed check --write` で作り直してください。", "contract.stale"
+            f"契約から作ったファイルが古くなっています：{names}。`kpi feed check --write` で作り直してください。",
+            "contract.stale",
         )
 
 
@@ -75,7 +78,9 @@ def _dbt_sources(known: tuple[Contract, ...]) -> str:
         for contract in known
     ]
     document = {"version": 2, "sources": [{"name": "raw", "schema": "raw", "tables": tables}]}
-    return f"# {HEADER}\n" + yaml.dump(document, Dumper=_Indented, allow_unicode=True, sort_keys=False, width=110)
+    return f"# {HEADER}\n" + yaml.dump(
+        document, Dumper=_Indented, allow_unicode=True, sort_keys=False, width=110
+    )
 
 
 def _feeds_page(known: tuple[Contract, ...]) -> str:

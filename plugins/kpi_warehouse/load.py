@@ -30,7 +30,15 @@ from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.history import PeriodDigest, changed_periods, lock_history, write_history
 from kpi_warehouse.warehouse.landing import Landing
 from kpi_warehouse.warehouse.ledger import LOAD_LOCK, Step, open_load, read_load, step
-from kpi_warehouse.warehouse.tables import analyze, copy_statement, create_stage, drop_stage, ensure_raw, stage_name, stage_table
+from kpi_warehouse.warehouse.tables import (
+    analyze,
+    copy_statement,
+    create_stage,
+    drop_stage,
+    ensure_raw,
+    stage_name,
+    stage_table,
+)
 
 GZIP_WBITS = 31
 FetchState = Literal["fetched", "unchanged", "waiting"]
@@ -81,7 +89,12 @@ def newest_period(feed: str) -> str | None:
 
 
 def run(
-    feed: str, period: str | None = None, *, since: str | None = None, force: bool = False, trigger: str = "cli"
+    feed: str,
+    period: str | None = None,
+    *,
+    since: str | None = None,
+    force: bool = False,
+    trigger: str = "cli",
 ) -> Published:
     """All verbs in turn; what `kpi load` does.
 
@@ -145,17 +158,23 @@ def fetch(
 
 def _unchanged(current: Step, message_ja: str) -> Fetched:
     current.update(state="unchanged", verdict="inherited", opened_rows=0, closed_rows=0, held_rows=0)
-    current.connection.execute("update ops.load set finished_at = clock_timestamp() where load_id = %s", [current.load_id])
+    current.connection.execute(
+        "update ops.load set finished_at = clock_timestamp() where load_id = %s", [current.load_id]
+    )
     current.outcome, current.detail = "unchanged", {"reason": message_ja}
     return Fetched(current.load_id, "unchanged", message_ja)
 
 
 def _accepted_months(connection: psycopg.Connection, contract: Contract) -> set[date]:
-    rows = connection.execute("select period from ops.period_digest where feed = %s", [contract.feed]).fetchall()
+    rows = connection.execute(
+        "select period from ops.period_digest where feed = %s", [contract.feed]
+    ).fetchall()
     return {row[0] for row in rows}
 
 
-def _nothing_newer(connection: psycopg.Connection, contract: Contract, plan: Plan, updated_on: date | None) -> bool:
+def _nothing_newer(
+    connection: psycopg.Connection, contract: Contract, plan: Plan, updated_on: date | None
+) -> bool:
     """Whether an accepted load under this contract already holds these months at the source's update date."""
     row = connection.execute(
         "select exists (select 1 from ops.load where feed = %s and state in ('published', 'unchanged')"
@@ -260,7 +279,9 @@ def stage(load_id: int) -> int:
             rows = sum(_stage_pages(contract, load_id, periods, share) for share in shares)
         else:
             with ProcessPoolExecutor(len(shares), mp_context=multiprocessing.get_context("fork")) as pool:
-                rows = sum(pool.map(_stage_share, [(contract.feed, load_id, periods, share) for share in shares]))
+                rows = sum(
+                    pool.map(_stage_share, [(contract.feed, load_id, periods, share) for share in shares])
+                )
         current.update(state="staged", staged_rows=rows)
         current.detail = {"rows": rows, "pages": len(pages)}
     return rows
@@ -321,7 +342,10 @@ def gate(load_id: int) -> Verdict:
         record(current.connection, contract, load_id, verdict)
         current.update(state="gated", verdict=verdict.outcome, held_rows=verdict.held_rows)
         current.outcome = verdict.outcome
-        current.detail = {"broken": [finding.expectation for finding in verdict.broken], "held_rows": verdict.held_rows}
+        current.detail = {
+            "broken": [finding.expectation for finding in verdict.broken],
+            "held_rows": verdict.held_rows,
+        }
         current.connection.commit()
         if verdict.outcome == "rejected":
             raise GateRejected(_rejection(contract, verdict), "gate.rejected")
@@ -331,7 +355,9 @@ def gate(load_id: int) -> Verdict:
 def _stage_intact(load: dict[str, Any], contract: Contract) -> bool:
     """A stage table is unlogged: a crash of the server empties it. Landing still has the bytes, so it can be made again."""
     with connect() as connection:
-        found = connection.execute("select to_regclass(%s)", [f'stage."{stage_name(contract, load["load_id"])}"']).fetchone()
+        found = connection.execute(
+            "select to_regclass(%s)", [f'stage."{stage_name(contract, load["load_id"])}"']
+        ).fetchone()
         if not (found and found[0]):
             return False
         counted = connection.execute(
@@ -363,8 +389,12 @@ def _rejection(contract: Contract, verdict: Verdict) -> str:
     """The rejection in words: what does not hold, how often, and the first place."""
     lines = [f"{contract.title_ja}：検査に合わないため受け入れませんでした（前回の値を表示したままです）。"]
     for finding in verdict.broken:
-        first = "、".join(f"{name}={value}" for name, value in (finding.examples[0] if finding.examples else {}).items())
-        lines.append(f"・{finding.reason_ja} → {finding.unexpected_count:,} 件{f'（例：{first}）' if first else ''}")
+        first = "、".join(
+            f"{name}={value}" for name, value in (finding.examples[0] if finding.examples else {}).items()
+        )
+        lines.append(
+            f"・{finding.reason_ja} → {finding.unexpected_count:,} 件{f'（例：{first}）' if first else ''}"
+        )
     return "\n".join(lines)
 
 
@@ -378,9 +408,13 @@ def publish(load_id: int) -> Published:
     load = read_load(load_id)
     contract = contract_of(load["feed"])
     if load["state"] in SETTLED:
-        return Published(load_id, load["state"], load["opened_rows"] or 0, load["closed_rows"] or 0, load["held_rows"] or 0)
+        return Published(
+            load_id, load["state"], load["opened_rows"] or 0, load["closed_rows"] or 0, load["held_rows"] or 0
+        )
     if load["state"] != "gated":
-        raise KpiError(f"取込番号 {load_id} は検査を通っていません（状態：{load['state']}）。", "load.not_gated")
+        raise KpiError(
+            f"取込番号 {load_id} は検査を通っていません（状態：{load['state']}）。", "load.not_gated"
+        )
     if not _stage_intact(load, contract):
         stage(load_id)
         gate(load_id)
@@ -398,7 +432,9 @@ def publish(load_id: int) -> Published:
             opened, closed, known_from = written.opened, written.closed, written.known_from
         state = "published" if opened or closed else "unchanged"
         current.update(state=state, opened_rows=opened, closed_rows=closed, published_at=known_from)
-        current.connection.execute("update ops.load set finished_at = clock_timestamp() where load_id = %s", [load_id])
+        current.connection.execute(
+            "update ops.load set finished_at = clock_timestamp() where load_id = %s", [load_id]
+        )
         drop_stage(current.connection, contract, load_id)
         current.outcome, current.detail = state, {"opened_rows": opened, "closed_rows": closed}
     return Published(load_id, state, opened, closed, load["held_rows"] or 0)
@@ -419,7 +455,10 @@ def replay(load_id: int) -> Published:
     past = read_load(load_id)
     contract = contract_of(past["feed"])
     if past["declared_rows"] is None:
-        raise KpiError(f"取込番号 {load_id} には保存したページがないため、やり直せません（状態：{past['state']}）。", "load.no_pages")
+        raise KpiError(
+            f"取込番号 {load_id} には保存したページがないため、やり直せません（状態：{past['state']}）。",
+            "load.no_pages",
+        )
     again = open_load(contract, period=past["requested_period"], trigger="replay", run_ref=None, forced=True)
     with step(again, "fetch") as current:
         current.connection.execute(

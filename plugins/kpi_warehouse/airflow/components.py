@@ -49,8 +49,19 @@ def programs(api_port: int, simulator_port: int | None, *, lasting: bool) -> lis
     The triggerer serves deadlines and deferred waits, which a stack that is not `lasting` never comes to.
     """
     running = [
-        Program("api-server", ("-m", "airflow", "api-server", "--host", HOST, "--port", str(api_port), "--workers", "1"), 10),
-        Program("scheduler", ("-m", "kpi_warehouse.airflow.scheduler",), 20),
+        Program(
+            "api-server",
+            ("-m", "airflow", "api-server", "--host", HOST, "--port", str(api_port), "--workers", "1"),
+            10,
+        ),
+        Program(
+            "scheduler",
+            (
+                "-m",
+                "kpi_warehouse.airflow.scheduler",
+            ),
+            20,
+        ),
         Program("dag-processor", ("-m", "airflow", "dag-processor"), 20),
     ]
     if lasting:
@@ -74,7 +85,9 @@ def write_configuration(folder: Path, logs: Path, running: list[Program], projec
     return path
 
 
-def environment(settings: Settings, metadata_url: str, api_port: int, simulator_port: int | None) -> dict[str, str]:
+def environment(
+    settings: Settings, metadata_url: str, api_port: int, simulator_port: int | None
+) -> dict[str, str]:
     """The environment of every part of the stack.
 
     Args:

@@ -73,7 +73,13 @@ def _newest(feed: str) -> str | None:
 
 
 def _progress(out: Console) -> Progress:
-    return Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=out, disable=not out.is_terminal)
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=out,
+        disable=not out.is_terminal,
+    )
 
 
 def _watch(api: AirflowApi, runs: list[Run], names: dict[str, str], progress: Progress) -> list[Run]:
@@ -100,7 +106,9 @@ def _watch(api: AirflowApi, runs: list[Run], names: dict[str, str], progress: Pr
 def _steps(tasks: list[dict[str, Any]]) -> str:
     marks = {"success": "✓", "failed": "✗", "upstream_failed": "✗", "skipped": "–", "running": "…"}
     order = ("fetch", "stage", "gate", "publish", "build")
-    known = sorted((task for task in tasks if task["task_id"] in order), key=lambda task: order.index(task["task_id"]))
+    known = sorted(
+        (task for task in tasks if task["task_id"] in order), key=lambda task: order.index(task["task_id"])
+    )
     return " ".join(f"{task['task_id']}{marks.get(task['state'] or '', '')}" for task in known)
 
 
@@ -121,7 +129,11 @@ def _marts_runs(api: AirflowApi, feed_runs: list[Run], known: set[str]) -> list[
 
 
 def _failures(api: AirflowApi, run: Run) -> list[Failure]:
-    failed = [task for task in api.tasks(run) if task["state"] in ("failed", "up_for_retry", "running", "up_for_reschedule")]
+    failed = [
+        task
+        for task in api.tasks(run)
+        if task["state"] in ("failed", "up_for_retry", "running", "up_for_reschedule")
+    ]
     return [
         Failure(run.dag_id, task["task_id"], task["state"], _reason(run, task), _log(run, task))
         for task in failed or [{"task_id": "（開始前）", "state": run.state, "try_number": 0}]
@@ -132,10 +144,13 @@ def _reason(run: Run, task: dict[str, Any]) -> str:
     """What the load or build says of itself, else the last lines of the task's log."""
     with connect() as connection:
         row = connection.execute(
-            "select error_ja from ops.load where run_ref = %s and error_ja is not null", [f"{run.dag_id}/{run.run_id}"]
+            "select error_ja from ops.load where run_ref = %s and error_ja is not null",
+            [f"{run.dag_id}/{run.run_id}"],
         ).fetchone()
         if row is None and run.dag_id == MARTS:
-            row = connection.execute("select error from ops.build where state = 'failed' order by build_id desc").fetchone()
+            row = connection.execute(
+                "select error from ops.build where state = 'failed' order by build_id desc"
+            ).fetchone()
     if row is not None:
         return str(row[0])
     try:
@@ -158,7 +173,9 @@ def _show(stack: Stack, out: Console) -> None:
     print_board(board())
     if (simulated := stack.simulated) is not None:
         out.print(simulated, style="yellow", highlight=False)
-    for credit in dict.fromkeys(text for contract in feeds() for text in (contract.credit, contract.api_credit) if text):
+    for credit in dict.fromkeys(
+        text for contract in feeds() for text in (contract.credit, contract.api_credit) if text
+    ):
         out.print(credit, style="dim", highlight=False)
     out.print(
         "次に：`make up` で Airflow を開く　`.venv/bin/kpi receipt K12 2024` で数値の由来を見る（`kpi db start` の後）　"

@@ -41,7 +41,8 @@ class AirflowApi:
         except (requests.RequestException, ValueError):
             return False
         return all(
-            (found.get(part) or {}).get("status") == "healthy" for part in ("metadatabase", "scheduler", "dag_processor")
+            (found.get(part) or {}).get("status") == "healthy"
+            for part in ("metadatabase", "scheduler", "dag_processor")
         )
 
     def log_in(self) -> None:
@@ -81,11 +82,16 @@ class AirflowApi:
 
     def runs(self, dag_id: str) -> list[Run]:
         """Newest runs first."""
-        return [_run(run) for run in self._get(f"dags/{dag_id}/dagRuns", order_by="-run_after", limit=50)["dag_runs"]]
+        return [
+            _run(run)
+            for run in self._get(f"dags/{dag_id}/dagRuns", order_by="-run_after", limit=50)["dag_runs"]
+        ]
 
     def tasks(self, run: Run) -> list[dict[str, Any]]:
         """Task instances of a run: `task_id`, `state`, `try_number` and more."""
-        found: list[dict[str, Any]] = self._get(f"dags/{run.dag_id}/dagRuns/{quote(run.run_id)}/taskInstances")["task_instances"]
+        found: list[dict[str, Any]] = self._get(
+            f"dags/{run.dag_id}/dagRuns/{quote(run.run_id)}/taskInstances"
+        )["task_instances"]
         return found
 
     def _get(self, path: str, **params: Any) -> dict[str, Any]:
@@ -96,4 +102,10 @@ class AirflowApi:
 
 
 def _run(found: dict[str, Any]) -> Run:
-    return Run(found["dag_id"], found["dag_run_id"], found["state"], found.get("partition_key"), found.get("duration"))
+    return Run(
+        found["dag_id"],
+        found["dag_run_id"],
+        found["state"],
+        found.get("partition_key"),
+        found.get("duration"),
+    )

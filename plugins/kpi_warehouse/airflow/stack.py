@@ -88,7 +88,10 @@ class Stack:
         migration = self._migrate_airflow(env)
         migrate()
         if migration is not None and migration.wait() != 0:
-            raise KpiError(f"Airflow のデータベースを準備できません。ログ：{self._logs / 'airflow-migrate.log'}", "stack.migrate")
+            raise KpiError(
+                f"Airflow のデータベースを準備できません。ログ：{self._logs / 'airflow-migrate.log'}",
+                "stack.migrate",
+            )
         (self._home / "airflow-schema").write_text(self._schema_stamp(), encoding="utf-8")
         running = components.programs(ports["api_port"], ports["simulator_port"], lasting=lasting)
         path = components.write_configuration(self._run_folder, self._logs, running, self._settings.project)
@@ -106,7 +109,9 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """The environment of every part, for a stack whose database runs and whose ports are chosen."""
         ports = json.loads(self._state.read_text(encoding="utf-8"))
-        return components.environment(self._settings, self._metadata_url(), ports["api_port"], ports["simulator_port"])
+        return components.environment(
+            self._settings, self._metadata_url(), ports["api_port"], ports["simulator_port"]
+        )
 
     def wait_until_ready(self, supervisor: subprocess.Popen[bytes], dag_ids: set[str]) -> None:
         """Wait until every part reports itself and every DAG is parsed.
@@ -178,13 +183,20 @@ class Stack:
         """Ports of this stack; remembered ones are kept while they are free, so that bookmarks live."""
         kept = json.loads(self._state.read_text(encoding="utf-8")) if self._state.exists() else {}
         wanted = self._settings.api_port
-        api_port = components.free_port(wanted or kept.get("api_port")) or (None if wanted else components.free_port())
+        api_port = components.free_port(wanted or kept.get("api_port")) or (
+            None if wanted else components.free_port()
+        )
         if api_port is None:
             raise KpiError(
-                f"ポート {wanted}（KPI_API_PORT）は別のプログラムが使っています。別の番号を設定してください。", "stack.port_taken"
+                f"ポート {wanted}（KPI_API_PORT）は別のプログラムが使っています。別の番号を設定してください。",
+                "stack.port_taken",
             )
         simulated = self._settings.estat_app_id is None
-        simulator_port = (components.free_port(kept.get("simulator_port")) or components.free_port()) if simulated else None
+        simulator_port = (
+            (components.free_port(kept.get("simulator_port")) or components.free_port())
+            if simulated
+            else None
+        )
         ports: dict[str, int | None] = {"api_port": api_port, "simulator_port": simulator_port}
         self._state.write_text(json.dumps(ports), encoding="utf-8")
         return ports
@@ -197,7 +209,11 @@ class Stack:
         stamp.unlink(missing_ok=True)
         with (self._logs / "airflow-migrate.log").open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "airflow", "db", "migrate"], env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [sys.executable, "-m", "airflow", "db", "migrate"],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
 
     def _schema_stamp(self) -> str:
@@ -227,14 +243,19 @@ def only_one(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise KpiError(f"{home} では別の make run / up / down が動いています。終わってからやり直してください。", "stack.busy") from None
+            raise KpiError(
+                f"{home} では別の make run / up / down が動いています。終わってからやり直してください。",
+                "stack.busy",
+            ) from None
         yield
 
 
 def run(stack: Stack) -> int:
     """Everything once; 0 when every DAG succeeded, 1 when one failed."""
     if stack.supervisor() is not None:
-        raise KpiError("すでに `make up` で動いています。`make down` で止めてからやり直してください。", "stack.up")
+        raise KpiError(
+            "すでに `make up` で動いています。`make down` で止めてからやり直してください。", "stack.up"
+        )
     began = time.time()
     installing = float(os.environ.get("KPI_RUN_STARTED", began))
     # A run that somebody watches gives up sooner than one at night, and imports only what it comes to use.
@@ -248,7 +269,9 @@ def run(stack: Stack) -> int:
             stack.stop()
             if supervisor is not None:
                 supervisor.wait()
-    out.print(f"準備 {began - installing:.0f} 秒　取込から盤面まで {time.time() - began:.0f} 秒", highlight=False)
+    out.print(
+        f"準備 {began - installing:.0f} 秒　取込から盤面まで {time.time() - began:.0f} 秒", highlight=False
+    )
     return _report(failures)
 
 
@@ -271,7 +294,9 @@ def up(stack: Stack) -> int:
             api = stack.api
             api.log_in()
             api.unpause(dag_id)
-    out.print(f"Airflow：{stack.url}（利用者 {components.ADMIN}、パスワードは {components.password_file(settings().home)}）")
+    out.print(
+        f"Airflow：{stack.url}（利用者 {components.ADMIN}、パスワードは {components.password_file(settings().home)}）"
+    )
     out.print("止めるには `make down`")
     return 0
 
@@ -288,7 +313,10 @@ def status(stack: Stack) -> int:
     supervisor = stack.supervisor()
     database = EmbeddedServer(settings()).running() if settings().database_url is None else None
     out.print(f"Airflow：{stack.url if supervisor else '止まっています'}", highlight=False)
-    out.print(f"データベース：{f'{database.host}:{database.port}' if database else '止まっています'}", highlight=False)
+    out.print(
+        f"データベース：{f'{database.host}:{database.port}' if database else '止まっています'}",
+        highlight=False,
+    )
     return 0
 
 
@@ -302,7 +330,9 @@ def airflow(stack: Stack) -> int:
     """Airflow's own command line in this stack's environment: `… stack airflow backfill create …`."""
     if stack.supervisor() is None:
         raise KpiError("Airflow が止まっています。`make up` で起動してください。", "stack.down")
-    done = subprocess.run([sys.executable, "-m", "airflow", *sys.argv[2:]], env=stack.environment(), check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", *sys.argv[2:]], env=stack.environment(), check=False
+    )
     return done.returncode
 
 
@@ -314,7 +344,9 @@ def main() -> int:
     if sys.argv[1:2] == ["airflow"]:
         return _reported(lambda: airflow(Stack(settings())))
     if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:
-        out.print(f"使い方：python -m kpi_warehouse.airflow.stack {'|'.join(COMMANDS)}|airflow …", markup=False)
+        out.print(
+            f"使い方：python -m kpi_warehouse.airflow.stack {'|'.join(COMMANDS)}|airflow …", markup=False
+        )
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 

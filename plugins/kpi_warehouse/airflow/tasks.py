@@ -31,12 +31,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Doing the same again helps against a source that is down or a server that restarts; never against a wrong value.
-CAN_PASS = ["kpi_warehouse.errors.SourceUnavailable", "kpi_warehouse.errors.StorageFailed", "kpi_warehouse.errors.LoadConflict"]
+CAN_PASS = [
+    "kpi_warehouse.errors.SourceUnavailable",
+    "kpi_warehouse.errors.StorageFailed",
+    "kpi_warehouse.errors.LoadConflict",
+]
 CANNOT_PASS = ["kpi_warehouse.errors.KpiError"]
 RETRY_WHAT_CAN_PASS = ExceptionRetryPolicy(
     rules=[
         RetryRule(exception=[*CAN_PASS], action=RetryAction.RETRY, reason="一時的な障害のためやり直す"),
-        RetryRule(exception=[*CANNOT_PASS], action=RetryAction.FAIL, reason="やり直しても変わらないため中止する"),
+        RetryRule(
+            exception=[*CANNOT_PASS], action=RetryAction.FAIL, reason="やり直しても変わらないため中止する"
+        ),
     ]
 )
 DEFAULTS: dict[str, Any] = {
@@ -98,7 +104,9 @@ def wire(contract: Contract) -> None:
             run_ref=f"{run.dag_id}/{run.run_id}",
         )
         log.info("%s", fetched.message_ja)
-        return PokeReturnValue(fetched.state != "waiting", {"load_id": fetched.load_id, "state": fetched.state})
+        return PokeReturnValue(
+            fetched.state != "waiting", {"load_id": fetched.load_id, "state": fetched.state}
+        )
 
     @task(task_id="stage", doc_md="保存したバイト列を、型と出所のついた行に読み取る。")
     def stage(fetched: dict[str, Any]) -> int:
@@ -125,7 +133,9 @@ def wire(contract: Contract) -> None:
         context = get_current_context()
         if context["dag_run"].partition_key is None:
             # A run started by hand without a month loaded the newest: marts listens for months.
-            context["outlet_events"][asset].add_partitions(f"{load.read_load(load_id)['requested_period']:%Y-%m}")
+            context["outlet_events"][asset].add_partitions(
+                f"{load.read_load(load_id)['requested_period']:%Y-%m}"
+            )
         log.info("%s opened=%s closed=%s", published.state, published.opened_rows, published.closed_rows)
         return published.state
 

@@ -9,7 +9,9 @@ import typer
 
 from kpi_warehouse.cli.application import out, reported, wrong_usage
 
-app = typer.Typer(help="データベース（埋め込み PostgreSQL 18、または KPI_DATABASE_URL の先）", no_args_is_help=True)
+app = typer.Typer(
+    help="データベース（埋め込み PostgreSQL 18、または KPI_DATABASE_URL の先）", no_args_is_help=True
+)
 
 
 @app.command(epilog="例：`kpi db start`")
@@ -47,7 +49,9 @@ def migrate() -> None:
 
 @app.command(epilog="例：`psql $(kpi db url --reader)`")
 @reported
-def url(reader: Annotated[bool, typer.Option("--reader", help="BI 用（マートの読み取りだけ）の接続先")] = False) -> None:
+def url(
+    reader: Annotated[bool, typer.Option("--reader", help="BI 用（マートの読み取りだけ）の接続先")] = False,
+) -> None:
     """接続先の URL を表示する（パスワードを含むので取り扱いに注意）。"""
     from kpi_warehouse.settings import settings
     from kpi_warehouse.warehouse.connection import warehouse_url

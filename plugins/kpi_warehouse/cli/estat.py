@@ -18,14 +18,18 @@ SHOWN = 20
 def tables(
     search: Annotated[str | None, typer.Option("--search", help="検索語（AND / OR / NOT）")] = None,
     stats_code: Annotated[str, typer.Option("--stats-code", help="政府統計コード")] = "00200523",
-    updated: Annotated[str | None, typer.Option("--updated", help="更新日 yyyymmdd または yyyymmdd-yyyymmdd")] = None,
+    updated: Annotated[
+        str | None, typer.Option("--updated", help="更新日 yyyymmdd または yyyymmdd-yyyymmdd")
+    ] = None,
 ) -> None:
     """統計表を探す。"""
     from kpi_warehouse.settings import settings
     from kpi_warehouse.sources.estat import EstatClient
 
     listing = Table("統計表ID", "表題", "更新日")
-    for entry in EstatClient.from_settings(settings()).tables(stats_code=stats_code, search_word=search, updated_date=updated):
+    for entry in EstatClient.from_settings(settings()).tables(
+        stats_code=stats_code, search_word=search, updated_date=updated
+    ):
         listing.add_row(entry.table_id, entry.title, str(entry.updated_on))
     out.print(listing)
 
@@ -41,11 +45,16 @@ def describe(
     from kpi_warehouse.sources.estat import EstatClient
 
     meta = EstatClient.from_settings(settings()).describe(table)
-    out.print(f"[bold]{meta.table_id}[/bold] {meta.title}（{meta.stats_code} {meta.stats_name}、更新日 {meta.updated_on}）", highlight=False)
+    out.print(
+        f"[bold]{meta.table_id}[/bold] {meta.title}（{meta.stats_code} {meta.stats_name}、更新日 {meta.updated_on}）",
+        highlight=False,
+    )
     for name, axis in meta.axes.items():
         out.print(f"[bold]{name}[/bold] {axis.name}（{len(axis.codes)}）", highlight=False)
         shown = list(axis.codes.items()) if all_codes else list(axis.codes.items())[:SHOWN]
-        out.print("  " + "　".join(f"{code} {entry.name}" for code, entry in shown), highlight=False, markup=False)
+        out.print(
+            "  " + "　".join(f"{code} {entry.name}" for code, entry in shown), highlight=False, markup=False
+        )
         if len(shown) < len(axis.codes):
             out.print(f"  …ほか {len(axis.codes) - len(shown)}（--all で全部）", highlight=False)
 

@@ -43,7 +43,9 @@ def list_() -> None:
     out.print(table)
 
 
-@app.command(epilog="例：`kpi feed check`　`kpi feed check expectations/estat_migration_monthly.odcs.yaml`　`kpi feed check --write`")
+@app.command(
+    epilog="例：`kpi feed check`　`kpi feed check expectations/estat_migration_monthly.odcs.yaml`　`kpi feed check --write`"
+)
 @reported
 def check(
     path: Annotated[Path | None, typer.Argument(help="契約ファイル。省くとすべて")] = None,
@@ -59,7 +61,10 @@ def check(
     for contract in checked:
         compiled = compile_contract(contract)
         count = len(compiled.rules) + len(compiled.schema_expectations)
-        out.print(f"[green]✓[/green] {contract.feed} {contract.version}：列 {len(contract.columns)}、検査 {count}", highlight=False)
+        out.print(
+            f"[green]✓[/green] {contract.feed} {contract.version}：列 {len(contract.columns)}、検査 {count}",
+            highlight=False,
+        )
     if path is None:
         if write:
             for written in write_derived():
@@ -86,4 +91,7 @@ def new(
         wrong_usage(f"{path} はすでにあります。")
     meta = EstatClient.from_settings(settings()).describe(table)
     path.write_text(draft(feed, title, owner, table, meta), encoding="utf-8")
-    out.print(f"{path} に下書きを作りました。（要確認）の箇所を直し、`kpi feed check` で確かめてください。", highlight=False)
+    out.print(
+        f"{path} に下書きを作りました。（要確認）の箇所を直し、`kpi feed check` で確かめてください。",
+        highlight=False,
+    )

@@ -37,13 +37,17 @@ def instant(text: str | None) -> datetime | None:
         wrong_usage(f"時点「{text}」を読めません。例：2024-12-31 または 2024-12-31T17:00")
 
 
-@app.command(epilog="例：`kpi load estat_migration_monthly --period 2024-09`　`kpi load estat_migration_monthly --since 2018-01 --force`")
+@app.command(
+    epilog="例：`kpi load estat_migration_monthly --period 2024-09`　`kpi load estat_migration_monthly --since 2018-01 --force`"
+)
 @reported
 def load(
     feed: Annotated[str, typer.Argument(help="フィード名（`kpi feed list`）")],
     period: Annotated[str | None, typer.Option(help="対象月 YYYY-MM。省くと提供元の最新月")] = None,
     since: Annotated[str | None, typer.Option(help="この月 YYYY-MM までさかのぼって読み直す")] = None,
-    force: Annotated[bool, typer.Option("--force", help="提供元の更新日が変わっていなくても取り直す")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="提供元の更新日が変わっていなくても取り直す")
+    ] = False,
 ) -> None:
     """フィードを取り込む（fetch → stage → gate → publish）。"""
     from kpi_warehouse import load as verbs
@@ -57,11 +61,15 @@ def load(
         return
     out.print(f"stage    {verbs.stage(fetched.load_id):,} 行")
     verdict = verbs.gate(fetched.load_id)
-    out.print(f"gate     {verdict.outcome}" + (f"（保留 {verdict.held_rows:,} 行）" if verdict.held_rows else ""))
+    out.print(
+        f"gate     {verdict.outcome}" + (f"（保留 {verdict.held_rows:,} 行）" if verdict.held_rows else "")
+    )
     for finding in verdict.broken:
         out.print(f"         ・{finding.reason_ja} → {finding.unexpected_count:,} 件", markup=False)
     published = verbs.publish(fetched.load_id)
-    out.print(f"publish  {published.state}：新しい行 {published.opened_rows:,}、閉じた行 {published.closed_rows:,}")
+    out.print(
+        f"publish  {published.state}：新しい行 {published.opened_rows:,}、閉じた行 {published.closed_rows:,}"
+    )
 
 
 @app.command(epilog="例：`kpi replay 12`")
@@ -71,7 +79,9 @@ def replay(load_id: Annotated[int, typer.Argument(help="取込番号")]) -> None
     from kpi_warehouse import load as verbs
 
     published = verbs.replay(load_id)
-    out.print(f"取込番号 {published.load_id}：{published.state}（新しい行 {published.opened_rows:,}、閉じた行 {published.closed_rows:,}）")
+    out.print(
+        f"取込番号 {published.load_id}：{published.state}（新しい行 {published.opened_rows:,}、閉じた行 {published.closed_rows:,}）"
+    )
 
 
 @app.command(epilog="例：`kpi build`　`kpi build --as-of 2024-12-31T17:00`")
@@ -84,7 +94,11 @@ def build(
     from kpi_warehouse import marts
 
     built = marts.build(instant(as_of), force=force)
-    done = "変更がないため作り直していません" if built.state == "unchanged" else f"{len(built.nodes)} 件のモデルと検査"
+    done = (
+        "変更がないため作り直していません"
+        if built.state == "unchanged"
+        else f"{len(built.nodes)} 件のモデルと検査"
+    )
     out.print(f"{built.schema_name}：{done}（{built.seconds:.1f} 秒、構築番号 {built.build_id}）")
 
 
@@ -153,7 +167,9 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-@app.command(epilog="例：`kpi receipt K12 2024`　`kpi receipt K12 2023年度`　`kpi receipt K12 2024-09 --json`")
+@app.command(
+    epilog="例：`kpi receipt K12 2024`　`kpi receipt K12 2023年度`　`kpi receipt K12 2024-09 --json`"
+)
 @reported
 def receipt(
     kpi: Annotated[str, typer.Argument(help="KPI番号（K12 など）")],
@@ -167,13 +183,21 @@ def receipt(
     if as_json:
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2, default=_plain))
         return
-    out.print(f"[bold]{found.kpi_id} {found.kpi_name}[/bold]　{found.period_label}（{found.period_kind}）", highlight=False)
+    out.print(
+        f"[bold]{found.kpi_id} {found.kpi_name}[/bold]　{found.period_label}（{found.period_kind}）",
+        highlight=False,
+    )
     out.print(f"値　　{found.value_text}　{found.coverage}", highlight=False)
     out.print(f"計算　{found.method_ja}", highlight=False)
     table = Table("期間", "値", "取込", "ページ", "sha256", "知った時点", title="もとの行")
     for row in found.rows:
         table.add_row(
-            f"{row.period:%Y-%m}", row.value_text, str(row.load_id), str(row.page), row.sha256[:16] + "…", f"{row.known_from:%Y-%m-%d %H:%M}"
+            f"{row.period:%Y-%m}",
+            row.value_text,
+            str(row.load_id),
+            str(row.page),
+            row.sha256[:16] + "…",
+            f"{row.known_from:%Y-%m-%d %H:%M}",
         )
     out.print(table)
     for source in found.loads:

@@ -104,14 +104,18 @@ def judge(
         for finding in broken
         if finding.severity == "critical" and finding.scope == "rows"
     )
-    outcome: Outcome = "held" if held else "flagged" if any(f.severity == "warning" for f in broken) else "passed"
+    outcome: Outcome = (
+        "held" if held else "flagged" if any(f.severity == "warning" for f in broken) else "passed"
+    )
     return Verdict(outcome, findings, held), periods
 
 
 def _accepted_rows(connection: psycopg.Connection, contract: Contract) -> dict[date, int]:
     """Rows of every accepted period of the feed."""
     return dict(
-        connection.execute("select period, rows from ops.period_digest where feed = %s", [contract.feed]).fetchall()
+        connection.execute(
+            "select period, rows from ops.period_digest where feed = %s", [contract.feed]
+        ).fetchall()
     )
 
 
@@ -129,7 +133,16 @@ def record(connection: psycopg.Connection, contract: Contract, load_id: int, ver
             "insert into ops.gate_result (load_id, expectation, severity, scope, success, unexpected_count, observed,"
             " reason_ja) values (%s, %s, %s, %s, %s, %s, %s, %s)",
             [
-                (load_id, f.expectation, f.severity, f.scope, f.success, f.unexpected_count, Jsonb(f.examples), f.reason_ja)
+                (
+                    load_id,
+                    f.expectation,
+                    f.severity,
+                    f.scope,
+                    f.success,
+                    f.unexpected_count,
+                    Jsonb(f.examples),
+                    f.reason_ja,
+                )
                 for f in verdict.findings
             ],
         )
@@ -179,7 +192,11 @@ def _months_delivered(asked: list[date], periods: list[PeriodDigest]) -> Finding
 def _coverage_kept(accepted: dict[date, int], periods: list[PeriodDigest]) -> Finding:
     """Exact for whole rows that go; publish checks the keys themselves before it closes any."""
     shrunk = [
-        {"period": f"{entry.period:%Y-%m}", "accepted_rows": accepted[entry.period], "delivered_rows": entry.rows}
+        {
+            "period": f"{entry.period:%Y-%m}",
+            "accepted_rows": accepted[entry.period],
+            "delivered_rows": entry.rows,
+        }
         for entry in periods
         if entry.rows < accepted.get(entry.period, 0)
     ]
@@ -201,12 +218,14 @@ def _keys_unique(connection: psycopg.Connection, contract: Contract, load_id: in
     index = sql.Identifier(f"{stage_name(contract, load_id)}_key")
     try:
         with connection.transaction():
-            connection.execute(sql.SQL("create unique index if not exists {} on {} ({})").format(index, table, key))
+            connection.execute(
+                sql.SQL("create unique index if not exists {} on {} ({})").format(index, table, key)
+            )
     except psycopg.errors.UniqueViolation:
         cursor = connection.execute(
-            sql.SQL("select {key}, count(*) as times from {table} group by {key} having count(*) > 1 limit {n}").format(
-                key=key, table=table, n=sql.Literal(EXAMPLES)
-            )
+            sql.SQL(
+                "select {key}, count(*) as times from {table} group by {key} having count(*) > 1 limit {n}"
+            ).format(key=key, table=table, n=sql.Literal(EXAMPLES))
         )
         header = [column.name for column in cursor.description or []]
         duplicates = [dict(zip(header, row, strict=True)) for row in cursor.fetchall()]
@@ -241,7 +260,8 @@ def _suite_findings(contract: Contract, load_id: int, changed: list[date], *, wh
     broken = [row["rule"] for row in sweep.result.get("details", {}).get("broken", [])]
     if not sweep.success and not broken:
         raise ContractError(
-            f"{contract.path.name}: 検査の SQL を実行できません：{_exception(sweep.exception_info)}", "contract.rule_sql"
+            f"{contract.path.name}: 検査の SQL を実行できません：{_exception(sweep.exception_info)}",
+            "contract.rule_sql",
         )
     single = {}
     if broken:
@@ -267,13 +287,16 @@ def _suite_findings(contract: Contract, load_id: int, changed: list[date], *, wh
 def _exception(info: dict[str, Any]) -> str:
     """What the database said, without GX's wrapping."""
     entries = [info] if "exception_message" in info else list(info.values())
-    said = str(next((entry["exception_message"] for entry in entries if entry.get("exception_message")), info))
+    said = str(
+        next((entry["exception_message"] for entry in entries if entry.get("exception_message")), info)
+    )
     return said.split("[SQL:", 1)[0].strip()
 
 
 def _ensure_accepted(feeds: set[str], folder: Any) -> None:
     """A rule may compare with a feed that was never loaded: its (empty) history must exist for the query to parse."""
     from kpi_warehouse.contract import find_contract
+
     with connect() as connection:
         for feed in feeds:
             ensure_raw(connection, find_contract(folder, feed))
@@ -282,8 +305,13 @@ def _ensure_accepted(feeds: set[str], folder: Any) -> None:
 def _schema_finding(result: Any) -> Finding:
     config = result.expectation_config
     column = config.kwargs["column"]
-    kind = {"expect_column_values_to_not_be_null": "required", "expect_column_values_to_be_in_set": "codes"}[config.type]
-    reasons = {"required": f"列 {column} は空でないこと。", "codes": f"列 {column} は契約に挙げたコードだけであること。"}
+    kind = {"expect_column_values_to_not_be_null": "required", "expect_column_values_to_be_in_set": "codes"}[
+        config.type
+    ]
+    reasons = {
+        "required": f"列 {column} は空でないこと。",
+        "codes": f"列 {column} は契約に挙げたコードだけであること。",
+    }
     examples = [{column: value} for value in result.result.get("partial_unexpected_list", [])[:EXAMPLES]]
     return Finding(
         f"{column}_{kind}",
@@ -310,7 +338,9 @@ def _hold(
     same_key = sql.SQL(" and ").join(
         sql.SQL("s.{0} = q.{0}").format(sql.Identifier(column)) for column in contract.key_names
     )
-    statement = sql.SQL("update {} as s set held_by = {} from ({}) as q where {} and s.held_by is null").format(
+    statement = sql.SQL(
+        "update {} as s set held_by = {} from ({}) as q where {} and s.held_by is null"
+    ).format(
         stage,
         sql.Literal(finding.expectation),
         sql.SQL(query.replace("{batch}", batch.as_string(connection))),  # type: ignore[arg-type]

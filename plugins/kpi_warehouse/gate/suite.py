@@ -34,10 +34,16 @@ class ExpectNoRuleBroken(UnexpectedRowsExpectation):
     metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.table",)
 
     def _validate(
-        self, metrics: dict[str, Any], runtime_configuration: dict[str, Any] | None = None, execution_engine: Any = None
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,
+        execution_engine: Any = None,
     ) -> dict[str, Any]:
         broken = [dict(row) for row in metrics["unexpected_rows_query.table"]]
-        return {"success": not broken, "result": {"observed_value": len(broken), "details": {"broken": broken}}}
+        return {
+            "success": not broken,
+            "result": {"observed_value": len(broken), "details": {"broken": broken}},
+        }
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,9 @@ class Compiled:
         """One expectation for each of these rules."""
         expectations = [
             UnexpectedRowsExpectation(
-                unexpected_rows_query=self.queries[name], severity=self.rules[name].severity, meta={"rule": name}
+                unexpected_rows_query=self.queries[name],
+                severity=self.rules[name].severity,
+                meta={"rule": name},
             )
             for name in names
         ]
@@ -89,7 +97,9 @@ def _schema_expectations(contract: Contract) -> list[gxe.Expectation]:
             expectations.append(gxe.ExpectColumnValuesToNotBeNull(column=column.name, severity="critical"))
         if column.codes:
             expectations.append(
-                gxe.ExpectColumnValuesToBeInSet(column=column.name, value_set=list(column.codes), severity="critical")
+                gxe.ExpectColumnValuesToBeInSet(
+                    column=column.name, value_set=list(column.codes), severity="critical"
+                )
             )
     return expectations
 
@@ -174,7 +184,9 @@ def validate(suite: ExpectationSuite, url: str, table: str, query: str | None) -
         logging.getLogger(name).setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
-    source = context.data_sources.add_postgres(name="warehouse", connection_string=url, create_temp_table=False)
+    source = context.data_sources.add_postgres(
+        name="warehouse", connection_string=url, create_temp_table=False
+    )
     try:
         asset = (
             source.add_table_asset(name="batch", table_name=table)

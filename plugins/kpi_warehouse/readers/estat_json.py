@@ -78,10 +78,14 @@ class PageReader:
             self._names[source] = axis.label_ja
             fields.append((axis.name, Literal[tuple(axis.codes)], msgspec.field(name=source)))
         if contract.value.unit:
-            fields.append(("unit", Literal[contract.value.unit] | None, msgspec.field(name="@unit", default=None)))
+            fields.append(
+                ("unit", Literal[contract.value.unit] | None, msgspec.field(name="@unit", default=None))
+            )
         # gc=False: values hold no references that could form a cycle, and tracking 100,000 of them costs a third.
         value = msgspec.defstruct("Value", fields, gc=False)
-        data = msgspec.defstruct("DataInf", [("VALUE", list[value] | value, msgspec.field(default_factory=list))])  # type: ignore[valid-type]
+        data = msgspec.defstruct(
+            "DataInf", [("VALUE", list[value] | value, msgspec.field(default_factory=list))]
+        )  # type: ignore[valid-type]
         result = msgspec.defstruct(
             "ResultInf", [("TOTAL_NUMBER", int, 0), ("FROM_NUMBER", int, 0), ("TO_NUMBER", int, 0)]
         )
@@ -120,14 +124,17 @@ class PageReader:
             values = [values]
         numbers = answer.RESULT_INF
         text = self._format(values, self._dates, _Fragments(self._number, page))
-        return PageRows(text.encode(), len(values), numbers.TOTAL_NUMBER, numbers.FROM_NUMBER, numbers.TO_NUMBER)
+        return PageRows(
+            text.encode(), len(values), numbers.TOTAL_NUMBER, numbers.FROM_NUMBER, numbers.TO_NUMBER
+        )
 
     def _unreadable(self, body: bytes, page: int, problem: str) -> UnreadableValue:
         """Name the row and text that the decoder stumbled over; only now is the page read a second time."""
         place = _PLACE.search(problem)
         if place is None:
             return UnreadableValue(
-                f"{self.contract.title_ja}：ページ{page}の形が e-Stat の仕様と違います（{problem}）。", "reader.shape"
+                f"{self.contract.title_ja}：ページ{page}の形が e-Stat の仕様と違います（{problem}）。",
+                "reader.shape",
             )
         row, name = int(place["row"] or 0), place["missing"] or place["name"] or ""
         values = json.loads(body)["GET_STATS_DATA"]["STATISTICAL_DATA"]["DATA_INF"]["VALUE"]

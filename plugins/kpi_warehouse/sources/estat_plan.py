@@ -60,7 +60,8 @@ def make_plan(
         )
     if period and period < published[0]:
         raise KpiError(
-            f"{contract.title_ja}：{period} は対象外です。このフィードは {published[0]} からです。", "load.before_first"
+            f"{contract.title_ja}：{period} は対象外です。このフィードは {published[0]} からです。",
+            "load.before_first",
         )
     first, last = _month(published[0]), _month(period or published[-1])
     missing = [month for month in months_between(first, last) if month not in accepted]
@@ -70,7 +71,9 @@ def make_plan(
     offered = table.axes["time"].codes
     codes = [code for month in months if (code := month_code(f"{month:%Y-%m}")) in offered]
     axes = {
-        str(axis.source_name): [code for code in axis.codes if code in table.axes[str(axis.source_name)].codes]
+        str(axis.source_name): [
+            code for code in axis.codes if code in table.axes[str(axis.source_name)].codes
+        ]
         for axis in contract.axes
     }
     return Plan(last, months, DataQuery(contract.source.table_id, {**axes, **fixed, "time": codes}), False)
@@ -102,7 +105,11 @@ def check_definition(contract: Contract, table: TableMeta) -> dict[str, list[str
         if axis.axis_name and axis.axis_name not in found.name:
             raise changed(f"軸 {axis.source_name} の名前", found.name, axis.axis_name)
         if not set(axis.codes) & set(found.codes):
-            raise changed(f"軸 {axis.source_name} のコード", "、".join(list(found.codes)[:5]), "、".join(list(axis.codes)[:5]))
+            raise changed(
+                f"軸 {axis.source_name} のコード",
+                "、".join(list(found.codes)[:5]),
+                "、".join(list(axis.codes)[:5]),
+            )
         labels = {label: code for code, label in axis.codes.items()}
         for code, entry in found.codes.items():
             if labels.get(entry.name, code) != code:

@@ -46,7 +46,11 @@ def connect(role: Role | None = "kpi_loader", *, autocommit: bool = False) -> ps
     url = warehouse_url()
     try:
         connection = psycopg.connect(
-            url, autocommit=True, application_name="kpi_warehouse", connect_timeout=10, options="-c timezone=Asia/Tokyo"
+            url,
+            autocommit=True,
+            application_name="kpi_warehouse",
+            connect_timeout=10,
+            options="-c timezone=Asia/Tokyo",
         )
         if role is not None:
             connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
@@ -58,7 +62,9 @@ def connect(role: Role | None = "kpi_loader", *, autocommit: bool = False) -> ps
         ) from None
     except psycopg.errors.UndefinedObject:
         connection.close()
-        raise KpiError("データベースが未準備です。`kpi db migrate` を実行してください。", "database.not_migrated") from None
+        raise KpiError(
+            "データベースが未準備です。`kpi db migrate` を実行してください。", "database.not_migrated"
+        ) from None
     connection.autocommit = autocommit
     return connection
 
@@ -78,7 +84,8 @@ def migrate() -> str:
     with connect(role=None, autocommit=True) as probe:
         if probe.info.server_version < 180000:
             raise KpiError(
-                f"PostgreSQL 18 以降が必要です（接続先は {probe.info.server_version // 10000}）。", "database.too_old"
+                f"PostgreSQL 18 以降が必要です（接続先は {probe.info.server_version // 10000}）。",
+                "database.too_old",
             )
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))

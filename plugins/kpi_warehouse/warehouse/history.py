@@ -15,7 +15,14 @@ from psycopg import sql
 
 from kpi_warehouse.contract import Contract
 from kpi_warehouse.errors import GateRejected
-from kpi_warehouse.warehouse.tables import analyze, create_current_index, current_index, names, raw_table, stage_table
+from kpi_warehouse.warehouse.tables import (
+    analyze,
+    create_current_index,
+    current_index,
+    names,
+    raw_table,
+    stage_table,
+)
 
 
 @dataclass(frozen=True)
@@ -94,12 +101,18 @@ def write_history(
     Must run inside the transaction that took `lock_history`. Writes `ops.period_digest` for every period without held
     rows, so that a period with held rows is looked at again next time.
     """
-    raw, stage, period = raw_table(contract), stage_table(contract, load_id), sql.Identifier(contract.period.name)
+    raw, stage, period = (
+        raw_table(contract),
+        stage_table(contract, load_id),
+        sql.Identifier(contract.period.name),
+    )
     key, valued = contract.key_names, (*contract.key_names, contract.value.name, contract.mark.name)
     months = [entry.period for entry in periods]
     known_from: datetime = connection.execute("select clock_timestamp()").fetchone()[0]  # type: ignore[index]
     occupied = connection.execute(
-        sql.SQL("select exists (select 1 from {} where {} = any(%s) and known_to = 'infinity')").format(raw, period),
+        sql.SQL("select exists (select 1 from {} where {} = any(%s) and known_to = 'infinity')").format(
+            raw, period
+        ),
         [months],
     ).fetchone()[0]  # type: ignore[index]
     parts = {
@@ -139,7 +152,9 @@ def _write_all(
     connection: psycopg.Connection, contract: Contract, parts: dict[str, sql.Composable], months: list[date]
 ) -> int:
     """Periods never seen before: insert as they arrived. Into an empty history the index is built afterwards (3× faster)."""
-    empty = not connection.execute(sql.SQL("select exists (select 1 from {raw})").format(**parts)).fetchone()[0]  # type: ignore[index]
+    empty = not connection.execute(sql.SQL("select exists (select 1 from {raw})").format(**parts)).fetchone()[
+        0
+    ]  # type: ignore[index]
     if empty:
         connection.execute(sql.SQL("drop index {}").format(sql.Identifier("raw", current_index(contract))))
     opened = connection.execute(
@@ -172,7 +187,11 @@ def _write_difference(
     )
     # What differs is small, so the rows around it are looked up by index instead of being joined as a whole.
     analyze(connection, sql.Identifier("opening"))
-    before = _count(connection, sql.SQL("{raw} where known_to = 'infinity' and {period} = any(%s)").format(**parts), months)
+    before = _count(
+        connection,
+        sql.SQL("{raw} where known_to = 'infinity' and {period} = any(%s)").format(**parts),
+        months,
+    )
     closed = connection.execute(
         sql.SQL(
             "update {raw} as r set known_to = {known_from} from opening as c where r.known_to = 'infinity' and {same_key}"

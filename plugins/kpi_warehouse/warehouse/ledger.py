@@ -65,7 +65,16 @@ def open_load(
             " code_version = excluded.code_version, forced = excluded.forced, state = 'open', verdict = null,"
             " error_code = null, error_ja = null, finished_at = null, heartbeat_at = clock_timestamp()"
             " returning load_id",
-            [contract.feed, contract.version, contract.sha256, code_version(), period, trigger, run_ref, forced],
+            [
+                contract.feed,
+                contract.version,
+                contract.sha256,
+                code_version(),
+                period,
+                trigger,
+                run_ref,
+                forced,
+            ],
         ).fetchone()
         assert row is not None
         return int(row[0])
@@ -79,10 +88,14 @@ def read_load(load_id: int) -> dict[str, Any]:
     """
     with connect() as connection:
         row = (
-            connection.cursor(row_factory=dict_row).execute("select * from ops.load where load_id = %s", [load_id]).fetchone()
+            connection.cursor(row_factory=dict_row)
+            .execute("select * from ops.load where load_id = %s", [load_id])
+            .fetchone()
         )
     if row is None:
-        raise KpiError(f"取込番号 {load_id} はありません。`kpi feed list` で確認してください。", "load.unknown")
+        raise KpiError(
+            f"取込番号 {load_id} はありません。`kpi feed list` で確認してください。", "load.unknown"
+        )
     return row
 
 
@@ -98,7 +111,10 @@ def step(load_id: int, verb: str) -> Iterator[Step]:
     try:
         locked = connection.execute("select pg_try_advisory_lock(%s, %s)", [LOAD_LOCK, load_id]).fetchone()
         if not (locked and locked[0]):
-            raise LoadConflict(f"取込番号 {load_id} は別のプロセスが処理中です。終わってからやり直してください。", "load.busy")
+            raise LoadConflict(
+                f"取込番号 {load_id} は別のプロセスが処理中です。終わってからやり直してください。",
+                "load.busy",
+            )
         row = connection.execute(
             "insert into ops.step (load_id, verb) values (%s, %s) returning step_id", [load_id, verb]
         ).fetchone()
@@ -125,7 +141,9 @@ def step(load_id: int, verb: str) -> Iterator[Step]:
 def _shown(error: Exception) -> Exception:
     """Trouble of disk and server becomes an error a person can act on; a defect of ours stays as it is."""
     if isinstance(error, psycopg.errors.DiskFull):
-        return StorageFailed("データベースのディスクに空きがありません。空けてからやり直してください。", "database.disk_full")
+        return StorageFailed(
+            "データベースのディスクに空きがありません。空けてからやり直してください。", "database.disk_full"
+        )
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return StorageFailed(
             "処理の途中でデータベースとの接続が切れました。何も公表していません。サーバーを確認してやり直してください。",
@@ -139,7 +157,9 @@ def _record_failure(load_id: int, step_id: int, error: Exception) -> None:
     without an end tells the same to whoever looks later."""
     state = "rejected" if isinstance(error, GateRejected) else "failed"
     code = error.code if isinstance(error, KpiError) else f"defect.{type(error).__name__}"
-    message = error.message_ja if isinstance(error, KpiError) else f"想定外の異常：{type(error).__name__}: {error}"
+    message = (
+        error.message_ja if isinstance(error, KpiError) else f"想定外の異常：{type(error).__name__}: {error}"
+    )
     try:
         with connect() as connection:
             connection.execute(

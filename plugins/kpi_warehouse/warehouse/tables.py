@@ -57,10 +57,17 @@ def ensure_raw(connection: psycopg.Connection, contract: Contract) -> None:
         ).fetchall()
     )
     if found:
-        differing = {name: (found.get(name), kind) for name, kind in wanted.items() if found.get(name) != kind}
-        differing |= {name: (kind, None) for name, kind in found.items() if name not in {**wanted, **HISTORY_COLUMNS}}
+        differing = {
+            name: (found.get(name), kind) for name, kind in wanted.items() if found.get(name) != kind
+        }
+        differing |= {
+            name: (kind, None) for name, kind in found.items() if name not in {**wanted, **HISTORY_COLUMNS}
+        }
         if differing:
-            shown = "、".join(f"{name}（表：{have or 'なし'}、契約：{want or 'なし'}）" for name, (have, want) in differing.items())
+            shown = "、".join(
+                f"{name}（表：{have or 'なし'}、契約：{want or 'なし'}）"
+                for name, (have, want) in differing.items()
+            )
             raise ContractError(
                 f"{contract.path.name}: 履歴の表 raw.{contract.feed} と契約の列が違います：{shown}。"
                 "履歴を保ったまま列を変えるには、移行（warehouse/migrations）を書いてください。",
@@ -79,7 +86,10 @@ def ensure_raw(connection: psycopg.Connection, contract: Contract) -> None:
                 )
                 for column in contract.columns
             ),
-            *(sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in HISTORY_COLUMNS.items()),
+            *(
+                sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))
+                for name, kind in HISTORY_COLUMNS.items()
+            ),
             sql.SQL("check (known_from < known_to)"),
         ]
     )
@@ -90,7 +100,8 @@ def ensure_raw(connection: psycopg.Connection, contract: Contract) -> None:
     for column in contract.columns:
         connection.execute(
             sql.SQL("comment on column {} is {}").format(
-                sql.Identifier("raw", contract.feed, column.name), sql.Literal(f"{column.label_ja}：{column.description_ja}")
+                sql.Identifier("raw", contract.feed, column.name),
+                sql.Literal(f"{column.label_ja}：{column.description_ja}"),
             )
         )
 
@@ -119,7 +130,9 @@ def create_stage(connection: psycopg.Connection, contract: Contract, load_id: in
     connection.execute(
         sql.SQL("create unlogged table {} ({}, held_by text)").format(
             table,
-            sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kinds[name])) for name in columns),
+            sql.SQL(", ").join(
+                sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kinds[name])) for name in columns
+            ),
         )
     )
     return copy_statement(contract, load_id)
@@ -127,7 +140,9 @@ def create_stage(connection: psycopg.Connection, contract: Contract, load_id: in
 
 def copy_statement(contract: Contract, load_id: int) -> sql.Composed:
     """The COPY that takes `PageRows.copy_text`."""
-    return sql.SQL("copy {} ({}) from stdin").format(stage_table(contract, load_id), names(contract.stage_columns))
+    return sql.SQL("copy {} ({}) from stdin").format(
+        stage_table(contract, load_id), names(contract.stage_columns)
+    )
 
 
 def drop_stage(connection: psycopg.Connection, contract: Contract, load_id: int) -> None:
