@@ -14,8 +14,8 @@ last build, the run ends at once.
 
 from airflow.sdk import DAG, AssetAny, IdentityMapper, PartitionedAssetTimetable, task
 
+from kpi_warehouse.airflow.in_force import feeds_in_force
 from kpi_warehouse.airflow.tasks import DEFAULTS, feed_asset
-from kpi_warehouse.contract import contracts
 from kpi_warehouse.settings import settings
 
 with DAG(
@@ -24,7 +24,7 @@ with DAG(
     description="履歴から KPI マートを作り、検査し、入れ替える",
     doc_md=__doc__,
     schedule=PartitionedAssetTimetable(
-        assets=AssetAny(*(feed_asset(contract.feed) for contract in contracts(settings().contracts))),
+        assets=AssetAny(*(feed_asset(contract.feed) for contract in feeds_in_force(settings().contracts))),
         default_partition_mapper=IdentityMapper(),
     ),
     catchup=False,

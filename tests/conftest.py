@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from demo.estat import Simulator
 
+from demo.estat import Simulator
 from kpi_warehouse.settings import Settings, code_version, settings
 from kpi_warehouse.warehouse.connection import migrate
 from kpi_warehouse.warehouse.server import EmbeddedServer, Running

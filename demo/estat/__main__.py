@@ -56,7 +56,7 @@ def _tables(data: str, last: str, seed: int) -> list[Table]:
     if kind != "synthetic" or not values.isdigit() or int(values) < 1:
         raise SystemExit(f"--data {data}: expected published or synthetic:<values>")
     # numpy takes longer to import than everything else here; published figures do without it.
-    from demo.estat import synthetic  # noqa: PLC0415
+    from demo.estat import synthetic
 
     flow = synthetic.synthetic_flow(int(values), seed, last=last)
     return [synthetic.synthetic_migration(months_before(last, len(flow.months)), seed), flow]

@@ -38,7 +38,7 @@ class ContractFile:
         try:
             text = path.read_text(encoding="utf-8")
             node = yaml.compose(text, Loader=yaml.CSafeLoader)
-            document = yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506 - CSafeLoader is the safe loader in C
+            document = yaml.load(text, Loader=yaml.CSafeLoader)
         except (OSError, UnicodeDecodeError) as error:
             raise ContractError(
                 f"{path}: 契約ファイルを読めません（{error}）", "contract.unreadable"
@@ -123,5 +123,5 @@ def _validator() -> Any:
     import jsonschema
     from open_data_contract_standard.model import OpenDataContractStandard
 
-    schema = json.loads(OpenDataContractStandard.json_schema())
+    schema = json.loads(OpenDataContractStandard.json_schema())  # type: ignore[no-untyped-call]
     return jsonschema.validators.validator_for(schema)(schema)

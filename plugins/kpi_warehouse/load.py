@@ -27,7 +27,13 @@ from kpi_warehouse.settings import settings
 from kpi_warehouse.sources.estat import EstatClient, Page
 from kpi_warehouse.sources.estat_plan import Plan, make_plan, months_between
 from kpi_warehouse.warehouse.connection import connect
-from kpi_warehouse.warehouse.history import PeriodDigest, changed_periods, lock_history, write_history
+from kpi_warehouse.warehouse.history import (
+    PeriodDigest,
+    changed_periods,
+    lock_history,
+    settle_held,
+    write_history,
+)
 from kpi_warehouse.warehouse.landing import Landing
 from kpi_warehouse.warehouse.ledger import LOAD_LOCK, Step, open_load, read_load, step
 from kpi_warehouse.warehouse.tables import (
@@ -271,6 +277,7 @@ def stage(load_id: int) -> int:
             [load_id],
         ).fetchall()
         create_stage(current.connection, contract, load_id)
+        current.update(verdict=None)
         current.connection.commit()
         periods = [f"{month:%Y-%m}" for month in months_between(load["period_from"], load["period_to"])]
         shares = [pages[start :: settings().stage_processes] for start in range(settings().stage_processes)]
@@ -340,7 +347,9 @@ def gate(load_id: int) -> Verdict:
         )
         _record_periods(current, periods)
         record(current.connection, contract, load_id, verdict)
-        current.update(state="gated", verdict=verdict.outcome, held_rows=verdict.held_rows)
+        # A refusal is written with its verdict: killed right after, the load must not look fit to publish.
+        state = "rejected" if verdict.outcome == "rejected" else "gated"
+        current.update(state=state, verdict=verdict.outcome, held_rows=verdict.held_rows)
         current.outcome = verdict.outcome
         current.detail = {
             "broken": [finding.expectation for finding in verdict.broken],
@@ -411,7 +420,8 @@ def publish(load_id: int) -> Published:
         return Published(
             load_id, load["state"], load["opened_rows"] or 0, load["closed_rows"] or 0, load["held_rows"] or 0
         )
-    if load["state"] != "gated":
+    # A publish that failed on the way is done again; staging anew takes the verdict away.
+    if load["state"] not in ("gated", "failed") or load["verdict"] in (None, "rejected"):
         raise KpiError(
             f"取込番号 {load_id} は検査を通っていません（状態：{load['state']}）。", "load.not_gated"
         )
@@ -422,6 +432,7 @@ def publish(load_id: int) -> Published:
         lock_history(current.connection, contract)
         if _overtaken(current.connection, load):
             current.update(state="superseded")
+            settle_held(current.connection, contract, load_id, own=True)
             current.outcome = "superseded"
             return Published(load_id, "superseded", 0, 0, 0)
         changed = changed_periods(current.connection, contract, load_id)
@@ -430,6 +441,7 @@ def publish(load_id: int) -> Published:
         if changed:
             written = write_history(current.connection, contract, load_id, changed)
             opened, closed, known_from = written.opened, written.closed, written.known_from
+        settle_held(current.connection, contract, load_id)
         state = "published" if opened or closed else "unchanged"
         current.update(state=state, opened_rows=opened, closed_rows=closed, published_at=known_from)
         current.connection.execute(

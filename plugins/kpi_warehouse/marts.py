@@ -197,7 +197,7 @@ def _inputs(connection: psycopg.Connection) -> _Inputs:
             (select jsonb_agg(held order by feed, period) from held)::text
         """
     ).fetchone()
-    assert row is not None  # noqa: S101 - scalar subqueries give exactly one row
+    assert row is not None
     history = hashlib.sha256(repr(row).encode()).hexdigest()
     return _Inputs(_code_version(settings().project / "dbt_project"), history, row[0])
 
@@ -254,7 +254,7 @@ def _open(connection: psycopg.Connection, as_of: datetime | None, schema: str, i
             " values (%s, 'building', %s, %s, %s) returning build_id",
             [as_of, schema, inputs.code_version, inputs.newest_load_id],
         ).fetchone()
-        assert row is not None  # noqa: S101 - insert … returning gives exactly one row
+        assert row is not None
         connection.execute(
             "insert into ops.step (build_id, verb, detail) values (%s, 'build', %s)",
             [row[0], Jsonb({"history": inputs.history})],

@@ -55,8 +55,8 @@ def invoke(schema: str, *command: str) -> tuple[Node, ...]:
     Raises:
         BuildFailed: see `build_into`.
     """
-    from dbt.artifacts.schemas.run import RunExecutionResult  # noqa: PLC0415 - 2.5 s that only a build pays
-    from dbt.cli.main import dbtRunner  # noqa: PLC0415
+    from dbt.artifacts.schemas.run import RunExecutionResult
+    from dbt.cli.main import dbtRunner
 
     project = str(settings().project / "dbt_project")
     # Artifacts of dbt are neither shared between processes nor kept: what matters of them goes to `ops`.

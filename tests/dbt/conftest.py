@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from deliveries import Deliveries, published_flows, published_moves
+
 from kpi_warehouse import marts
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect, migrate

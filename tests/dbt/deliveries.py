@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
+from psycopg import sql
+
 from kpi_warehouse.contract import find_contract
 from kpi_warehouse.settings import PROJECT
 from kpi_warehouse.warehouse.tables import ensure_raw
-from psycopg import sql
 
 FIGURES = Path(__file__).parent / "figures"
 MONTHLY = "estat_migration_monthly"

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from deliveries import figures
+
 from kpi_warehouse import marts
 from kpi_warehouse.marts_dbt import invoke
 

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from deliveries import FIRST_KNOWN, KUMAMOTO, MONTHLY, Deliveries, Moves, published_moves
+
 from kpi_warehouse import marts
 from kpi_warehouse.errors import BuildFailed, KpiError
 

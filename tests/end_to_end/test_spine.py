@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
-from demo.estat import Simulator, Table, edits, published
 
+from demo.estat import Simulator, Table, edits, published
 from kpi_warehouse import load, marts
 from kpi_warehouse.receipt import trail
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+
 from kpi_warehouse.errors import StorageFailed
 from kpi_warehouse.settings import Settings
 from kpi_warehouse.warehouse.server import EmbeddedServer, Running

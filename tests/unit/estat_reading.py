@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from estat_pages import KEY
-from kpi_warehouse.errors import KpiError
-from kpi_warehouse.sources.estat import DataQuery, EstatClient, Page
 from scripted_server import Act, scripted
 
 from demo.estat import Fault, Simulator, Table, published
 from demo.estat.tables import KUMAMOTO, MOVES
+from kpi_warehouse.errors import KpiError
+from kpi_warehouse.sources.estat import DataQuery, EstatClient, Page
 
 KUMAMOTO_ROWS = 258
 HERE = DataQuery(MOVES, {"area": [KUMAMOTO]})

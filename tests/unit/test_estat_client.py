@@ -11,14 +11,14 @@ from datetime import date
 
 import pytest
 from estat_reading import HERE, KUMAMOTO_ROWS, ONE, Told, cells, client, pull, telling
-from kpi_warehouse.errors import SourceRefused, SourceUnavailable
-from kpi_warehouse.settings import Settings
-from kpi_warehouse.sources.estat import DataQuery, EstatClient, Page
 from scripted_server import Act, answer, page, scripted
 
 from demo.estat import Fault, Simulator, published, synthetic
 from demo.estat.edits import revise, until
 from demo.estat.tables import FLOW, KUMAMOTO, MOVES, PREFECTURES, months_before
+from kpi_warehouse.errors import SourceRefused, SourceUnavailable
+from kpi_warehouse.settings import Settings
+from kpi_warehouse.sources.estat import DataQuery, EstatClient, Page
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 from estat_reading import KUMAMOTO_ROWS, ONE, Told, cells, client, pull, refused, telling
-from kpi_warehouse.errors import SourceChanged, SourceRefused, SourceUnavailable
-from kpi_warehouse.sources.estat_answers import Reply
-from kpi_warehouse.sources.estat_judgement import judge
 from scripted_server import Act, answer, page, page_text, raw, scripted, zipped
 
 from demo.estat import Fault, Simulator
 from demo.estat.tables import MOVES
+from kpi_warehouse.errors import SourceChanged, SourceRefused, SourceUnavailable
+from kpi_warehouse.sources.estat_answers import Reply
+from kpi_warehouse.sources.estat_judgement import judge
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from estat_pages import KEY
-from kpi_warehouse.errors import KpiError
-from kpi_warehouse.sources.estat import DataQuery, EstatClient
 from scripted_server import answer, raw, scripted
 
 from demo.estat import Fault, Simulator, published
 from demo.estat.tables import KUMAMOTO, MOVES
+from kpi_warehouse.errors import KpiError
+from kpi_warehouse.sources.estat import DataQuery, EstatClient
 
 HERE = DataQuery(MOVES, {"area": [KUMAMOTO]})
 Server = Callable[[], AbstractContextManager[str]]

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from kpi_warehouse.errors import StorageFailed
 from kpi_warehouse.warehouse.landing import Landing
 

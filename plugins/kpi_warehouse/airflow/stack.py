@@ -93,6 +93,7 @@ class Stack:
                 "stack.migrate",
             )
         (self._home / "airflow-schema").write_text(self._schema_stamp(), encoding="utf-8")
+        assert ports["api_port"] is not None
         running = components.programs(ports["api_port"], ports["simulator_port"], lasting=lasting)
         path = components.write_configuration(self._run_folder, self._logs, running, self._settings.project)
         return subprocess.Popen(

@@ -45,7 +45,7 @@ def reported(command: Callable[P, R]) -> Callable[P, R]:
         except KpiError as error:
             stop(error)
 
-    return run  # type: ignore[return-value]
+    return run
 
 
 def wrong_usage(message: str) -> NoReturn:

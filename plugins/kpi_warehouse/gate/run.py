@@ -343,7 +343,7 @@ def _hold(
     ).format(
         stage,
         sql.Literal(finding.expectation),
-        sql.SQL(query.replace("{batch}", batch.as_string(connection))),  # type: ignore[arg-type]
+        sql.SQL(query.replace("{batch}", batch.as_string(connection))),
         same_key,
     )
     return connection.execute(statement).rowcount

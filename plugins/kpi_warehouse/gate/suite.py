@@ -14,9 +14,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import great_expectations as gx
-import great_expectations.expectations as gxe
 from great_expectations.core import ExpectationSuite
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
+from great_expectations.expectations.core.expect_column_values_to_not_be_null import (
+    ExpectColumnValuesToNotBeNull,
+)
 from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
+from great_expectations.expectations.expectation import Expectation
+from great_expectations.expectations.metadata_types import FailureSeverity
 
 from kpi_warehouse.contract import Contract, Rule
 from kpi_warehouse.errors import ContractError
@@ -50,14 +56,14 @@ class ExpectNoRuleBroken(UnexpectedRowsExpectation):
 class Compiled:
     """The rules of a contract with their SQL resolved; `{batch}` is left for GX, which puts the changed rows there."""
 
-    schema_expectations: list[gxe.Expectation]
+    schema_expectations: list[Expectation]
     queries: dict[str, str]
     rules: dict[str, Rule]
     sweep_query: str
 
     def sweep(self) -> ExpectationSuite:
         """Schema expectations and one expectation over all rules."""
-        sweep = ExpectNoRuleBroken(unexpected_rows_query=self.sweep_query, severity="critical")
+        sweep = ExpectNoRuleBroken(unexpected_rows_query=self.sweep_query, severity=FailureSeverity.CRITICAL)
         return ExpectationSuite(name="sweep", expectations=[*self.schema_expectations, sweep])
 
     def single(self, names: list[str]) -> ExpectationSuite:
@@ -65,7 +71,7 @@ class Compiled:
         expectations = [
             UnexpectedRowsExpectation(
                 unexpected_rows_query=self.queries[name],
-                severity=self.rules[name].severity,
+                severity=FailureSeverity(self.rules[name].severity),
                 meta={"rule": name},
             )
             for name in names
@@ -90,15 +96,17 @@ def compile_contract(contract: Contract) -> Compiled:
     return Compiled(_schema_expectations(contract), queries, rules, sweep)
 
 
-def _schema_expectations(contract: Contract) -> list[gxe.Expectation]:
-    expectations: list[gxe.Expectation] = []
+def _schema_expectations(contract: Contract) -> list[Expectation]:
+    expectations: list[Expectation] = []
     for column in contract.columns:
         if column.required:
-            expectations.append(gxe.ExpectColumnValuesToNotBeNull(column=column.name, severity="critical"))
+            expectations.append(
+                ExpectColumnValuesToNotBeNull(column=column.name, severity=FailureSeverity.CRITICAL)
+            )
         if column.codes:
             expectations.append(
-                gxe.ExpectColumnValuesToBeInSet(
-                    column=column.name, value_set=list(column.codes), severity="critical"
+                ExpectColumnValuesToBeInSet(
+                    column=column.name, value_set=list(column.codes), severity=FailureSeverity.CRITICAL
                 )
             )
     return expectations
@@ -183,7 +191,7 @@ def validate(suite: ExpectationSuite, url: str, table: str, query: str | None) -
     for name in ("great_expectations", "great_expectations.core.batch_definition"):
         logging.getLogger(name).setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
     source = context.data_sources.add_postgres(
         name="warehouse", connection_string=url, create_temp_table=False
     )

@@ -82,10 +82,10 @@ class PageReader:
                 ("unit", Literal[contract.value.unit] | None, msgspec.field(name="@unit", default=None))
             )
         # gc=False: values hold no references that could form a cycle, and tracking 100,000 of them costs a third.
-        value = msgspec.defstruct("Value", fields, gc=False)
+        value: Any = msgspec.defstruct("Value", fields, gc=False)
         data = msgspec.defstruct(
             "DataInf", [("VALUE", list[value] | value, msgspec.field(default_factory=list))]
-        )  # type: ignore[valid-type]
+        )
         result = msgspec.defstruct(
             "ResultInf", [("TOTAL_NUMBER", int, 0), ("FROM_NUMBER", int, 0), ("TO_NUMBER", int, 0)]
         )
@@ -94,7 +94,9 @@ class PageReader:
             [("RESULT_INF", result, msgspec.field(default_factory=result)), ("DATA_INF", data | None, None)],
         )
         root = msgspec.defstruct("GetStatsData", [("STATISTICAL_DATA", body | None, None)])
-        self._decoder = msgspec.json.Decoder(msgspec.defstruct("Page", [("GET_STATS_DATA", root)]))
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+            msgspec.defstruct("Page", [("GET_STATS_DATA", root)])
+        )
         self._number = WHOLE_NUMBER[contract.value.sql_type]
         self._format = _row_formatter([axis.name for axis in contract.axes])
 

@@ -50,13 +50,13 @@ def make_plan(
     published = [month for month in published if month >= contract.source.first_period]
     if not published or (period and period > published[-1]):
         newest = published[-1] if published else "なし"
-        wanted = period or contract.source.first_period
+        expected = period or contract.source.first_period
         return Plan(
-            date.fromisoformat(f"{wanted}-01"),
+            date.fromisoformat(f"{expected}-01"),
             [],
             DataQuery(contract.source.table_id, {}),
             True,
-            f"{wanted} はまだ公表されていません（提供元の最新は {newest}）。公表を待ちます。",
+            f"{expected} はまだ公表されていません（提供元の最新は {newest}）。公表を待ちます。",
         )
     if period and period < published[0]:
         raise KpiError(

@@ -93,6 +93,18 @@ def lock_history(connection: psycopg.Connection, contract: Contract) -> None:
     connection.execute("select pg_advisory_xact_lock(hashtextextended('publish ' || %s, 0))", [contract.feed])
 
 
+def settle_held(
+    connection: psycopg.Connection, contract: Contract, load_id: int, *, own: bool = False
+) -> None:
+    """A delivery that was let through settles what earlier ones of its periods left waiting; an overtaken one its own."""
+    connection.execute(
+        "update ops.held_row as h set state = 'superseded', settled_at = clock_timestamp()"
+        " from ops.load_period as p where p.load_id = %(load)s and h.feed = %(feed)s and h.period = p.period"
+        " and h.state = 'held' and case when %(own)s then h.load_id = %(load)s else h.load_id < %(load)s end",
+        {"load": load_id, "feed": contract.feed, "own": own},
+    )
+
+
 def write_history(
     connection: psycopg.Connection, contract: Contract, load_id: int, periods: list[PeriodDigest]
 ) -> Written:

@@ -38,7 +38,7 @@ class Step:
         """Set columns of the load's row; also its heartbeat."""
         assignments = ", ".join(f"{name} = %s" for name in columns)
         self.connection.execute(
-            f"update ops.load set heartbeat_at = clock_timestamp(), {assignments} where load_id = %s",  # noqa: S608
+            f"update ops.load set heartbeat_at = clock_timestamp(), {assignments} where load_id = %s",
             [*columns.values(), self.load_id],
         )
 

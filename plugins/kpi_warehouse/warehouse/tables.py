@@ -49,7 +49,7 @@ def ensure_raw(connection: psycopg.Connection, contract: Contract) -> None:
         ContractError: the table exists with other columns; history is never rebuilt silently.
     """
     wanted = {column.name: column.sql_type for column in contract.columns}
-    found = dict(
+    found: dict[str, str] = dict(
         connection.execute(
             "select column_name, data_type from information_schema.columns"
             " where table_schema = 'raw' and table_name = %s",
@@ -57,7 +57,7 @@ def ensure_raw(connection: psycopg.Connection, contract: Contract) -> None:
         ).fetchall()
     )
     if found:
-        differing = {
+        differing: dict[str, tuple[str | None, str | None]] = {
             name: (found.get(name), kind) for name, kind in wanted.items() if found.get(name) != kind
         }
         differing |= {
