@@ -24,7 +24,7 @@ from psycopg import sql
 
 from kpi_warehouse.errors import KpiError, StorageFailed
 from kpi_warehouse.settings import Settings
-from kpi_warehouse.warehouse.server_configuration import HOST, choose_port, is_free, write_configuration
+from kpi_warehouse.warehouse.server_configuration import HOST, choose_port, write_configuration
 from kpi_warehouse.warehouse.server_place import Place
 
 SUPERUSER = "postgres"
@@ -238,7 +238,7 @@ class EmbeddedServer:
             # Asked even after a failure: a start that was killed may have left its pg_ctl, which won.
             if running := self.running():
                 return running
-            if self._settings.postgres_port is not None or is_free(port):
+            if self._postmaster() is not None:
                 break
         raise self._failed("起動できません", "server.not_started")
 
@@ -260,9 +260,9 @@ class EmbeddedServer:
                 with suppress(psutil.NoSuchProcess):
                     process.send_signal(signal.SIGQUIT)
             time.sleep(POLL_SECONDS)
-        path.unlink()
+        path.unlink(missing_ok=True)
         for leftover in self._place.socket_folder.glob(".s.PGSQL.*"):
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)
 
     def _stop(self) -> None:
         postmaster = self._postmaster()

@@ -22,7 +22,7 @@ def choose_port(place: Place, fixed: int | None) -> int:
         StorageFailed: another program has the set port.
     """
     if fixed is not None:
-        if not is_free(fixed):
+        if not _is_free(fixed):
             raise StorageFailed(
                 f"ポート {fixed}（KPI_POSTGRES_PORT）は別のプログラムが使っています。"
                 "別の番号を設定するか、設定を外してください（空いている番号を選びます）。",
@@ -31,14 +31,14 @@ def choose_port(place: Place, fixed: int | None) -> int:
         return fixed
     with suppress(FileNotFoundError, IndexError, ValueError):
         port = int((place.data / "kpi.conf").read_text(encoding="utf-8").split("port = ", 1)[1].split()[0])
-        if is_free(port):
+        if _is_free(port):
             return port
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
-def is_free(port: int) -> bool:
+def _is_free(port: int) -> bool:
     """Whether nobody listens on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
