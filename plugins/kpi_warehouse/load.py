@@ -7,25 +7,22 @@ in landing, so a load can go on in another process, or be replayed from its land
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
 import psycopg
-from isal import isal_zlib
 from psycopg import sql
-from psycopg.types.json import Jsonb
+from psycopg.rows import class_row
 
 from kpi_warehouse.contract import Contract, contracts, find_contract
 from kpi_warehouse.errors import GateRejected, KpiError
 from kpi_warehouse.gate.run import Verdict, judge, record
-from kpi_warehouse.readers.estat_json import PageReader
+from kpi_warehouse.readers.estat_pages import LandedPage, stage_pages
 from kpi_warehouse.settings import settings
-from kpi_warehouse.sources.estat import EstatClient, Page
-from kpi_warehouse.sources.estat_plan import Plan, make_plan, months_between
+from kpi_warehouse.sources.estat import EstatClient
+from kpi_warehouse.sources.estat_plan import make_plan, months_between
+from kpi_warehouse.sources.estat_pull import accepted_months, land_pages, nothing_newer, same_bytes
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.history import (
     PeriodDigest,
@@ -34,11 +31,9 @@ from kpi_warehouse.warehouse.history import (
     settle_held,
     write_history,
 )
-from kpi_warehouse.warehouse.landing import Landing
 from kpi_warehouse.warehouse.ledger import LOAD_LOCK, Step, open_load, read_load, step
 from kpi_warehouse.warehouse.tables import (
     analyze,
-    copy_statement,
     create_stage,
     drop_stage,
     ensure_raw,
@@ -46,7 +41,6 @@ from kpi_warehouse.warehouse.tables import (
     stage_table,
 )
 
-GZIP_WBITS = 31
 FetchState = Literal["fetched", "unchanged", "waiting"]
 STAGE_KEPT_DAYS = 7
 SETTLED = ("published", "unchanged", "superseded")
@@ -141,7 +135,7 @@ def fetch(
     with step(load_id, "fetch") as current:
         client = EstatClient.from_settings(settings())
         table = client.describe(contract.source.table_id)
-        accepted = _accepted_months(current.connection, contract)
+        accepted = accepted_months(current.connection, contract)
         plan = make_plan(contract, table, period, accepted, since)
         if plan.waiting:
             current.update(state="waiting")
@@ -153,10 +147,10 @@ def fetch(
             period_to=plan.months[-1],
             source_updated_on=table.updated_on,
         )
-        if not force and _nothing_newer(current.connection, contract, plan, table.updated_on):
+        if not force and nothing_newer(current.connection, contract, plan, table.updated_on):
             return _unchanged(current, f"提供元の更新日（{table.updated_on}）以降の変更はありません。")
-        _land_pages(current, client, plan)
-        if not force and _same_bytes(current.connection, contract, load_id):
+        land_pages(current, client, plan)
+        if not force and same_bytes(current.connection, contract, load_id):
             return _unchanged(current, "前回と同じ内容（同じバイト列）です。")
         current.update(state="fetched")
     return Fetched(load_id, "fetched", f"{plan.months[0]:%Y-%m}〜{plan.months[-1]:%Y-%m} を受け取りました。")
@@ -171,95 +165,6 @@ def _unchanged(current: Step, message_ja: str) -> Fetched:
     return Fetched(current.load_id, "unchanged", message_ja)
 
 
-def _accepted_months(connection: psycopg.Connection, contract: Contract) -> set[date]:
-    rows = connection.execute(
-        "select period from ops.period_digest where feed = %s", [contract.feed]
-    ).fetchall()
-    return {row[0] for row in rows}
-
-
-def _nothing_newer(
-    connection: psycopg.Connection, contract: Contract, plan: Plan, updated_on: date | None
-) -> bool:
-    """Whether an accepted load under this contract already holds these months at the source's update date."""
-    row = connection.execute(
-        "select exists (select 1 from ops.load where feed = %s and state in ('published', 'unchanged')"
-        " and contract_sha256 = %s and coalesce(held_rows, 0) = 0"
-        " and period_from <= %s and period_to >= %s and source_updated_on >= %s)",
-        [contract.feed, contract.sha256, plan.months[0], plan.months[-1], updated_on],
-    ).fetchone()
-    return bool(row and row[0])
-
-
-def _land_pages(current: Step, client: EstatClient, plan: Plan) -> None:
-    """Land every page as it comes. A table that moves under the pull starts again from its first page."""
-    landing, declared = Landing(settings().landing_url), 0
-    _forget_pages(current)
-
-    def restart() -> None:
-        nonlocal declared
-        declared = 0
-        _forget_pages(current)
-
-    page: Page
-    for number, page in _numbered(client.pages(plan.query, on_restart=restart)):
-        landed = landing.put(page.body)
-        current.connection.execute(
-            "insert into ops.landed (sha256, bytes, location, media_type, content_encoding)"
-            " values (%s, %s, %s, 'application/json', %s) on conflict do nothing",
-            [landed.sha256, landed.bytes, landed.location, page.content_encoding],
-        )
-        current.connection.execute(
-            "insert into ops.load_page (load_id, page, part, sha256, url, params, first_row, last_row, total_rows)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                current.load_id,
-                number,
-                page.part,
-                landed.sha256,
-                page.url,
-                Jsonb(page.params),
-                page.from_number,
-                page.to_number,
-                page.total_number,
-            ],
-        )
-        declared += page.total_number if page.from_number <= 1 else 0
-        current.update(declared_rows=declared)
-        current.connection.commit()
-        current.detail = {"pages": number, "declared_rows": declared}
-
-
-def _numbered(pages: Iterator[Page]) -> Iterator[tuple[int, Page]]:
-    """Pages with their number in the load; a restarted pull counts from 1 again."""
-    number = 0
-    for page in pages:
-        number = 1 if page.part == 1 and page.from_number <= 1 else number + 1
-        yield number, page
-
-
-def _forget_pages(current: Step) -> None:
-    current.connection.execute("delete from ops.load_page where load_id = %s", [current.load_id])
-    current.connection.commit()
-
-
-def _same_bytes(connection: psycopg.Connection, contract: Contract, load_id: int) -> bool:
-    """Whether these pages are, byte for byte, those of the last accepted load of the same months."""
-    row = connection.execute(
-        "with mine as (select array_agg((params, sha256) order by page) as pages from ops.load_page where load_id = %(me)s),"
-        " last as (select l.load_id from ops.load as l join ops.load as m on m.load_id = %(me)s"
-        " where l.feed = m.feed and l.load_id < m.load_id and l.state = 'published' and l.contract_sha256 = %(contract)s"
-        " and coalesce(l.held_rows, 0) = 0 and l.period_from = m.period_from and l.period_to = m.period_to"
-        " and not exists (select 1 from ops.load as later where later.feed = l.feed and later.state = 'published'"
-        " and later.load_id > l.load_id)"
-        " order by l.load_id desc limit 1)"
-        " select mine.pages = (select array_agg((p.params, p.sha256) order by p.page) from ops.load_page as p"
-        " join last on last.load_id = p.load_id) from mine",
-        {"me": load_id, "contract": contract.sha256},
-    ).fetchone()
-    return bool(row and row[0])
-
-
 def stage(load_id: int) -> int:
     """Bytes → rows: decode the landed pages into `stage.<feed>_<load>`; returns the rows staged. Needs no network.
 
@@ -271,52 +176,22 @@ def stage(load_id: int) -> int:
     if load["state"] in SETTLED:
         return load["staged_rows"] or 0
     with step(load_id, "stage") as current:
-        pages = current.connection.execute(
-            "select p.page, p.sha256, l.content_encoding from ops.load_page as p join ops.landed as l using (sha256)"
-            " where p.load_id = %s order by p.page",
-            [load_id],
-        ).fetchall()
+        pages = (
+            current.connection.cursor(row_factory=class_row(LandedPage))
+            .execute(
+                "select p.page, p.sha256, l.content_encoding from ops.load_page as p"
+                " join ops.landed as l using (sha256) where p.load_id = %s order by p.page",
+                [load_id],
+            )
+            .fetchall()
+        )
         create_stage(current.connection, contract, load_id)
         current.update(verdict=None)
         current.connection.commit()
         periods = [f"{month:%Y-%m}" for month in months_between(load["period_from"], load["period_to"])]
-        shares = [pages[start :: settings().stage_processes] for start in range(settings().stage_processes)]
-        shares = [share for share in shares if share]
-        if len(shares) <= 1:
-            rows = sum(_stage_pages(contract, load_id, periods, share) for share in shares)
-        else:
-            with ProcessPoolExecutor(len(shares), mp_context=multiprocessing.get_context("fork")) as pool:
-                rows = sum(
-                    pool.map(_stage_share, [(contract.feed, load_id, periods, share) for share in shares])
-                )
+        rows = stage_pages(contract, load_id, periods, pages, settings().stage_processes)
         current.update(state="staged", staged_rows=rows)
         current.detail = {"rows": rows, "pages": len(pages)}
-    return rows
-
-
-def _stage_share(share: tuple[str, int, list[str], list[Any]]) -> int:
-    feed, load_id, periods, pages = share
-    return _stage_pages(contract_of(feed), load_id, periods, pages)
-
-
-def _stage_pages(contract: Contract, load_id: int, periods: list[str], pages: list[Any]) -> int:
-    """Decode and COPY pages one after another; the next page is read and inflated meanwhile, never more than one."""
-    landing, reader, rows = Landing(settings().landing_url), PageReader(contract, periods), 0
-
-    def inflate(entry: Any) -> bytes:
-        body = landing.get(entry[1])
-        return isal_zlib.decompress(body, GZIP_WBITS) if entry[2] == "gzip" else body
-
-    with connect() as connection, ThreadPoolExecutor(1) as ahead:
-        with connection.cursor().copy(copy_statement(contract, load_id)) as copy:
-            coming = ahead.submit(inflate, pages[0])
-            for position, entry in enumerate(pages):
-                body = coming.result()
-                if position + 1 < len(pages):
-                    coming = ahead.submit(inflate, pages[position + 1])
-                read = reader.read(body, entry[0])
-                copy.write(read.copy_text)
-                rows += read.rows
     return rows
 
 

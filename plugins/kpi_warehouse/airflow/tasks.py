@@ -51,6 +51,7 @@ RETRY_WHAT_CAN_PASS = ExceptionRetryPolicy(
         RetryRule(
             exception=[*CANNOT_PASS], action=RetryAction.FAIL, reason="やり直しても変わらないため中止する"
         ),
+        RetryRule(exception=[*DEFECTS], action=RetryAction.FAIL, reason="プログラムの不具合のため中止する"),
     ]
 )
 DEFAULTS: dict[str, Any] = {

@@ -1,0 +1,71 @@
+"""Landed e-Stat pages → rows of a stage table.
+
+One process inflates the next page while it decodes this one and sends the last; several processes take every n-th page
+each. Memory is bounded by the pages in flight, two a process, whatever the table's size.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from isal import isal_zlib
+
+from kpi_warehouse.contract import Contract
+from kpi_warehouse.readers.estat_json import PageReader
+from kpi_warehouse.settings import settings
+from kpi_warehouse.warehouse.connection import connect
+from kpi_warehouse.warehouse.landing import Landing
+from kpi_warehouse.warehouse.tables import copy_statement
+
+GZIP_WBITS = 31
+
+
+@dataclass(frozen=True)
+class LandedPage:
+    """A page of a load: its number, the digest of its bytes, and whether they are compressed (`gzip` or None)."""
+
+    page: int
+    sha256: str
+    content_encoding: str | None
+
+
+def stage_pages(
+    contract: Contract, load_id: int, periods: list[str], pages: list[LandedPage], processes: int
+) -> int:
+    """Decode and COPY pages into the load's stage table; returns the rows.
+
+    Raises:
+        UnreadableValue: a page holds what the contract does not know; with page, row and text.
+        StorageFailed: landing has lost or damaged a page.
+    """
+    shares = [share for start in range(processes) if (share := pages[start::processes])]
+    if len(shares) <= 1:
+        return sum(_stage_share(contract, load_id, periods, share) for share in shares)
+    with ProcessPoolExecutor(len(shares), mp_context=multiprocessing.get_context("fork")) as pool:
+        running = [pool.submit(_stage_share, contract, load_id, periods, share) for share in shares]
+        return sum(share.result() for share in running)
+
+
+def _stage_share(contract: Contract, load_id: int, periods: list[str], pages: list[LandedPage]) -> int:
+    landing, reader, rows = Landing(settings().landing_url), PageReader(contract, periods), 0
+
+    def inflate(page: LandedPage) -> bytes:
+        body = landing.get(page.sha256)
+        return isal_zlib.decompress(body, GZIP_WBITS) if page.content_encoding == "gzip" else body
+
+    with (
+        connect() as connection,
+        ThreadPoolExecutor(1) as ahead,
+        connection.cursor().copy(copy_statement(contract, load_id)) as copy,
+    ):
+        coming = ahead.submit(inflate, pages[0])
+        for position, page in enumerate(pages):
+            body = coming.result()
+            if position + 1 < len(pages):
+                coming = ahead.submit(inflate, pages[position + 1])
+            read = reader.read(body, page.page)
+            copy.write(read.copy_text)
+            rows += read.rows
+    return rows

@@ -1,0 +1,106 @@
+"""The pull of an e-Stat feed: pages into landing and into the book of loads, and whether a pull is needed at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from kpi_warehouse.contract import Contract
+from kpi_warehouse.settings import settings
+from kpi_warehouse.sources.estat import EstatClient, Page
+from kpi_warehouse.sources.estat_plan import Plan
+from kpi_warehouse.warehouse.landing import Landing
+from kpi_warehouse.warehouse.ledger import Step
+
+
+def accepted_months(connection: psycopg.Connection, contract: Contract) -> set[date]:
+    """Months of the feed that have been accepted."""
+    rows = connection.execute(
+        "select period from ops.period_digest where feed = %s", [contract.feed]
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def nothing_newer(
+    connection: psycopg.Connection, contract: Contract, plan: Plan, updated_on: date | None
+) -> bool:
+    """Whether an accepted load under this contract already holds these months at the source's update date."""
+    row = connection.execute(
+        "select exists (select 1 from ops.load where feed = %s and state in ('published', 'unchanged')"
+        " and contract_sha256 = %s and coalesce(held_rows, 0) = 0"
+        " and period_from <= %s and period_to >= %s and source_updated_on >= %s)",
+        [contract.feed, contract.sha256, plan.months[0], plan.months[-1], updated_on],
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def land_pages(current: Step, client: EstatClient, plan: Plan) -> None:
+    """Land every page as it comes. A table that moves under the pull starts again from its first page."""
+    landing, declared = Landing(settings().landing_url), 0
+    _forget_pages(current)
+
+    def restart() -> None:
+        nonlocal declared
+        declared = 0
+        _forget_pages(current)
+
+    page: Page
+    for number, page in _numbered(client.pages(plan.query, on_restart=restart)):
+        landed = landing.put(page.body)
+        current.connection.execute(
+            "insert into ops.landed (sha256, bytes, location, media_type, content_encoding)"
+            " values (%s, %s, %s, 'application/json', %s) on conflict do nothing",
+            [landed.sha256, landed.bytes, landed.location, page.content_encoding],
+        )
+        current.connection.execute(
+            "insert into ops.load_page (load_id, page, part, sha256, url, params, first_row, last_row, total_rows)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                current.load_id,
+                number,
+                page.part,
+                landed.sha256,
+                page.url,
+                Jsonb(page.params),
+                page.from_number,
+                page.to_number,
+                page.total_number,
+            ],
+        )
+        declared += page.total_number if page.from_number <= 1 else 0
+        current.update(declared_rows=declared)
+        current.connection.commit()
+        current.detail = {"pages": number, "declared_rows": declared}
+
+
+def _numbered(pages: Iterator[Page]) -> Iterator[tuple[int, Page]]:
+    """Pages with their number in the load; a restarted pull counts from 1 again."""
+    number = 0
+    for page in pages:
+        number = 1 if page.part == 1 and page.from_number <= 1 else number + 1
+        yield number, page
+
+
+def _forget_pages(current: Step) -> None:
+    current.connection.execute("delete from ops.load_page where load_id = %s", [current.load_id])
+    current.connection.commit()
+
+
+def same_bytes(connection: psycopg.Connection, contract: Contract, load_id: int) -> bool:
+    """Whether these pages are, byte for byte, those of the last accepted load of the same months."""
+    row = connection.execute(
+        "with mine as (select array_agg((params, sha256) order by page) as pages from ops.load_page where load_id = %(me)s),"
+        " last as (select l.load_id from ops.load as l join ops.load as m on m.load_id = %(me)s"
+        " where l.feed = m.feed and l.load_id < m.load_id and l.state = 'published' and l.contract_sha256 = %(contract)s"
+        " and coalesce(l.held_rows, 0) = 0 and l.period_from = m.period_from and l.period_to = m.period_to"
+        " and not exists (select 1 from ops.load as later where later.feed = l.feed and later.state = 'published'"
+        " and later.load_id > l.load_id)"
+        " order by l.load_id desc limit 1)"
+        " select mine.pages = (select array_agg((p.params, p.sha256) order by p.page) from ops.load_page as p"
+        " join last on last.load_id = p.load_id) from mine",
+        {"me": load_id, "contract": contract.sha256},
+    ).fetchone()
+    return bool(row and row[0])
