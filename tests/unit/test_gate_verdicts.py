@@ -1,0 +1,460 @@
+"""The gate says what is wrong, with its place, and a delivery it refuses leaves no trace in the history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from demo.estat import Axis, Fault, Member, Simulator, Table, edits
+from demo.estat.synthetic import synthetic_flow_months, synthetic_migration
+from kpi_warehouse import load
+from kpi_warehouse.cli import app
+from kpi_warehouse.errors import GateRejected, KpiError, SourceChanged, UnreadableValue
+
+MOVES, FLOWS = "estat_migration_monthly", "estat_migration_flow_monthly"
+FIRST, SECOND = "2024-01", "2024-02"
+ROWS = 3 * 3 * 3 * 48
+HEADLINE = {"cat01": "0", "cat02": "60000", "area": "43000"}
+INFLOW, OUTFLOW, NET = ({**HEADLINE, "tab": tab} for tab in ("02", "03", "04"))
+GOOD = synthetic_migration([FIRST, SECOND])
+FLOW = synthetic_flow_months([FIRST, SECOND])
+Broken = dict[str, int]
+
+
+def later(table: Table, days: int = 1) -> Table:
+    """The same table, published some days after."""
+    return replace(table, updated_on=table.updated_on + timedelta(days=days))
+
+
+def with_texts(table: Table, period: str, *cells: tuple[dict[str, str], str | None]) -> Table:
+    for where, text in cells:
+        table = edits.set_text(table, period, where, text)
+    return table
+
+
+def plus_one(table: Table, *cells: dict[str, str]) -> Table:
+    for where in cells:
+        table = edits.add_persons(table, SECOND, where)
+    return table
+
+
+class Warehouse:
+    """What a test looks at: history, the book of loads, results of the gate."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self._url) as connection:
+            return connection.execute(query.encode(), values).fetchall()
+
+    def history(self, feed: str = MOVES) -> tuple[Any, ...]:
+        """Everything accepted: each row ever opened or closed, and the digests."""
+        rows = self.rows(
+            f"select md5(string_agg(r::text, '|' order by r::text)), count(*) from raw.{feed} as r"
+        )
+        digests = self.rows(
+            "select period, rows, digest, load_id from ops.period_digest where feed = %s", feed
+        )
+        return rows[0], sorted(digests)
+
+    def book(self) -> tuple[Any, ...]:
+        """State, verdict and error of the newest load."""
+        return self.rows("select state, verdict, error_code from ops.load order by load_id desc limit 1")[0]
+
+    def broken(self) -> dict[str, tuple[int, list[dict[str, Any]]]]:
+        """Rules that the newest load breaks, with count and examples."""
+        found = self.rows(
+            "select expectation, unexpected_count, observed from ops.gate_result where not success"
+            " and load_id = (select max(load_id) from ops.load)"
+        )
+        return {name: (count, examples) for name, count, examples in found}
+
+    def held(self, state: str = "held") -> list[tuple[Any, ...]]:
+        return self.rows(
+            "select load_id, expectation, source_ref, row ->> 'persons_mark', row ->> 'persons' from ops.held_row"
+            " where state = %s order by held_id",
+            state,
+        )
+
+    def value(self, indicator: str, period: str = SECOND) -> list[tuple[Any, ...]]:
+        """Current number and mark of one of Kumamoto's cells."""
+        return self.rows(
+            "select persons, persons_mark from raw.estat_migration_monthly where known_to = 'infinity'"
+            " and (indicator_code, sex_code, nationality_code, area_code, period)"
+            " = (%s, '0', '60000', '43000', %s::date)",
+            indicator,
+            f"{period}-01",
+        )
+
+
+@pytest.fixture
+def estat(use_estat: Callable[[Simulator], None]) -> Iterator[Simulator]:
+    """A simulator that serves two sound months of both tables."""
+    with Simulator([GOOD, FLOW]) as simulator:
+        use_estat(simulator)
+        yield simulator
+
+
+@pytest.fixture
+def accepted(warehouse: str, estat: Simulator) -> Warehouse:
+    """A warehouse that has accepted the two sound months."""
+    assert load.run(MOVES).opened_rows == 2 * ROWS
+    return Warehouse(warehouse)
+
+
+def rejected(warehouse: Warehouse, feed: str = MOVES) -> GateRejected:
+    """Load what is served now: it must be refused and leave the history as it was."""
+    before = warehouse.history(feed)
+    with pytest.raises(GateRejected) as refused:
+        load.run(feed)
+    assert warehouse.history(feed) == before
+    assert warehouse.book() == ("rejected", "rejected", "gate.rejected")
+    assert "検査に合わないため受け入れませんでした（前回の値を表示したままです）" in refused.value.message_ja
+    reasons = {rule.name: rule.reason_ja for rule in load.contract_of(feed).rules}
+    for name, (count, examples) in warehouse.broken().items():
+        assert reasons.get(name, "") in refused.value.message_ja
+        assert f"→ {count:,} 件" in refused.value.message_ja
+        assert all(f"{key}={value}" in refused.value.message_ja for key, value in examples[0].items())
+    return refused.value
+
+
+MEN, JAPANESE = {**INFLOW, "cat01": "1"}, {**INFLOW, "cat02": "61000"}
+SAPPORO_MEN = {"tab": "04", "cat01": "0", "cat02": "60000", "area": "01000"}
+WRONG: dict[str, tuple[Callable[[Table], Table], Broken]] = {
+    "net is not in minus out": (
+        lambda t: plus_one(t, NET),
+        {"net_is_in_minus_out": 1, "prefectures_sum_to_nation": 1},
+    ),
+    "two errors that cancel in the sum": (
+        lambda t: edits.add_persons(plus_one(t, NET), SECOND, SAPPORO_MEN, -1),
+        {"net_is_in_minus_out": 2},
+    ),
+    "47 nets are not 0": (
+        lambda t: plus_one(
+            t,
+            INFLOW,
+            NET,
+            MEN,
+            {**MEN, "tab": "04"},
+            JAPANESE,
+            {**JAPANESE, "tab": "04"},
+            {**MEN, "cat02": "61000"},
+            {**MEN, "cat02": "61000", "tab": "04"},
+        ),
+        {"prefectures_sum_to_nation": 4},
+    ),
+    "men and women are not the total": (
+        lambda t: plus_one(
+            t, MEN, {**MEN, "tab": "04"}, {**MEN, "cat02": "61000"}, {**MEN, "cat02": "61000", "tab": "04"}
+        ),
+        {"prefectures_sum_to_nation": 2, "sexes_sum_to_total": 2},
+    ),
+    "Japanese and foreign are not all movers": (
+        lambda t: plus_one(
+            t,
+            JAPANESE,
+            {**JAPANESE, "tab": "04"},
+            {**JAPANESE, "cat01": "1"},
+            {**JAPANESE, "cat01": "1", "tab": "04"},
+        ),
+        {"prefectures_sum_to_nation": 2, "nationalities_sum_to_total": 2},
+    ),
+    "the outflow alone is wrong": (
+        lambda t: plus_one(t, OUTFLOW),
+        {"net_is_in_minus_out": 1, "sexes_sum_to_total": 1, "nationalities_sum_to_total": 1},
+    ),
+    "a prefecture is missing": (
+        lambda t: edits.set_text(t, SECOND, {"area": "13000"}, None),
+        {"coverage_did_not_shrink": 1},
+    ),
+    "an indicator is missing": (
+        lambda t: edits.set_text(t, SECOND, {"tab": "04"}, None),
+        {"coverage_did_not_shrink": 1},
+    ),
+}
+
+
+def test_a_broken_identity_refuses_the_whole_delivery(
+    accepted: Warehouse, estat: Simulator, subtests: pytest.Subtests
+) -> None:
+    for case, (edit, expected) in WRONG.items():
+        with subtests.test(case):
+            estat.publish(later(edit(GOOD)))
+            rejected(accepted)
+            assert {name: count for name, (count, _) in accepted.broken().items()} == expected
+
+
+INCOMPLETE: dict[str, tuple[Callable[[Table], Table], list[Fault], Broken]] = {
+    "a prefecture is missing": (
+        lambda t: edits.set_text(t, SECOND, {"area": "13000"}, None),
+        [],
+        {"area_and_month_complete": 3},
+    ),
+    "an indicator is missing": (
+        lambda t: edits.set_text(t, SECOND, {"tab": "04"}, None),
+        [],
+        {"indicators_complete": 1},
+    ),
+    "a month is missing": (
+        lambda _: edits.without_month(synthetic_migration([FIRST, SECOND, "2024-03"]), SECOND),
+        [],
+        {"months_delivered": 1},
+    ),
+    "a month is announced and missing": (
+        lambda _: edits.without_month(synthetic_migration([FIRST, SECOND, "2024-03"]), SECOND, listed=True),
+        [],
+        {"months_delivered": 1},
+    ),
+    "a page is replayed": (
+        lambda t: t,
+        [Fault("page_size", rows=ROWS), Fault("replay_page")],
+        {"months_delivered": 1, "area_and_month_complete": 3, "cells_once": 432},
+    ),
+}
+
+
+def test_a_first_delivery_with_holes_leaves_the_history_empty(
+    warehouse: str, estat: Simulator, subtests: pytest.Subtests
+) -> None:
+    inside = Warehouse(warehouse)
+    for case, (edit, faults, expected) in INCOMPLETE.items():
+        with subtests.test(case):
+            estat.publish(edit(GOOD))
+            estat.faults[:] = faults
+            with pytest.raises(GateRejected):
+                load.run(MOVES)
+            assert inside.book() == ("rejected", "rejected", "gate.rejected")
+            assert {name: count for name, (count, _) in inside.broken().items()} == expected
+            assert inside.rows("select count(*) from raw.estat_migration_monthly") == [(0,)]
+    assert inside.rows("select count(*) from ops.period_digest") == [(0,)]
+    estat.faults.clear()
+    estat.publish(GOOD)
+    assert load.run(MOVES).opened_rows == 2 * ROWS
+
+
+def test_fewer_rows_than_the_source_counts_are_refused(accepted: Warehouse, estat: Simulator) -> None:
+    estat.publish(later(GOOD))
+    before = accepted.history()
+    estat.faults.append(Fault("fewer_rows", function="getStatsData", rows=3))
+    with pytest.raises(KpiError) as refused:
+        load.run(MOVES)
+    assert "2,592" in refused.value.message_ja
+    assert accepted.history() == before
+    assert accepted.book()[0] in ("rejected", "failed")
+
+
+def test_a_flow_table_with_another_meaning_is_refused(
+    accepted: Warehouse, estat: Simulator, subtests: pytest.Subtests
+) -> None:
+    assert load.run(FLOWS).opened_rows == 2 * 47 * 47 * 3
+    pair = {"cat01": "43000", "cat02": "0", "area": "13000"}
+    wrong: dict[str, tuple[Table, Broken]] = {
+        "origin and destination change places": (edits.transpose(FLOW), {"flows_sum_to_moves": 47 * 2 * 2}),
+        "moves within a prefecture": (
+            edits.set_text(FLOW, SECOND, {"cat01": "43000", "cat02": "1", "area": "43000"}, "7"),
+            {"diagonal_is_no_number": 1},
+        ),
+        "one mover too many": (
+            edits.add_persons(FLOW, SECOND, pair),
+            {"cells_once_and_sexes_sum": 1, "flows_sum_to_moves": 2},
+        ),
+        "men who are not in the total": (
+            edits.add_persons(FLOW, SECOND, {**pair, "cat02": "1"}),
+            {"cells_once_and_sexes_sum": 1},
+        ),
+        "a pair is missing": (edits.set_text(FLOW, SECOND, pair, None), {"coverage_did_not_shrink": 1}),
+    }
+    for case, (table, expected) in wrong.items():
+        with subtests.test(case):
+            estat.publish(later(table))
+            rejected(accepted, FLOWS)
+            assert {name: count for name, (count, _) in accepted.broken().items()} == expected
+
+
+def test_a_first_flow_table_without_a_pair_is_refused(accepted: Warehouse, estat: Simulator) -> None:
+    pair = {"cat01": "43000", "cat02": "0", "area": "13000"}
+    estat.publish(edits.set_text(FLOW, SECOND, pair, None))
+    with pytest.raises(GateRejected, match="2,162"):
+        load.run(FLOWS)
+    assert set(accepted.broken()) == {"every_pair_complete", "flows_sum_to_moves"}
+
+
+def test_the_command_line_ends_with_3_when_the_gate_refuses(accepted: Warehouse, estat: Simulator) -> None:
+    estat.publish(later(plus_one(GOOD, NET)))
+    ended = CliRunner().invoke(app, ["load", MOVES])
+    assert ended.exit_code == 3
+    assert "gate.rejected" in ended.stderr
+    assert "転入超過数＝転入者数−転出者数" in ended.stderr
+    assert "publish" not in ended.stdout
+
+
+def test_an_unknown_mark_waits_and_the_rest_is_published(accepted: Warehouse, estat: Simulator) -> None:
+    before = accepted.value("02")
+    marked = later(edits.set_text(GOOD, SECOND, INFLOW, "※"))
+    revised = edits.set_text(marked, SECOND, NET, "-")
+    estat.publish(revised)
+    held = load.run(MOVES)
+
+    assert (held.state, held.opened_rows, held.closed_rows, held.held_rows) == ("published", 1, 1, 1)
+    assert accepted.book() == ("published", "held", None)
+    assert {name: count for name, (count, _) in accepted.broken().items()} == {
+        "marks_known": 1,
+        "headline_is_a_number": 2,
+    }
+    place = "0003420473 2024-02-01 02 0 60000 43000 p.1"
+    assert accepted.held() == [(held.load_id, "marks_known", place, "※", None)]
+    assert accepted.value("02") == before
+    assert accepted.value("04") == [(None, "-")]
+
+    # Delivered once more as it is, the row waits once, not twice.
+    again = load.run(MOVES)
+    assert (again.state, again.held_rows) == ("unchanged", 1)
+    assert [row[0] for row in accepted.held()] == [again.load_id]
+
+    estat.publish(later(edits.set_text(edits.set_text(GOOD, SECOND, INFLOW, "-"), SECOND, NET, "-"), 2))
+    good = load.run(MOVES)
+    assert (good.state, good.opened_rows, good.closed_rows, good.held_rows) == ("published", 1, 1, 0)
+    assert accepted.value("02") == [(None, "-")]
+    assert accepted.held() == []
+    assert [row[0] for row in accepted.held("superseded")] == [held.load_id, again.load_id]
+    assert load.run(MOVES).state == "unchanged"
+
+
+def test_movers_below_zero_wait_in_a_first_delivery(warehouse: str, estat: Simulator) -> None:
+    okinawa = {"tab": "02", "cat01": "1", "cat02": "62000", "area": "47000"}
+    outflow = GOOD.value(SECOND, "03", "1", "62000", "47000")
+    hidden = [
+        ({**okinawa, "cat01": "0"}, "X"),
+        ({**okinawa, "cat02": "61000"}, "X"),
+        ({**okinawa, "area": "01000", "tab": "04"}, "X"),
+    ]
+    negative = [(okinawa, "-5"), ({**okinawa, "tab": "04"}, str(-5 - int(outflow or 0)))]
+    estat.publish(with_texts(GOOD, SECOND, *hidden, *negative))
+    inside = Warehouse(warehouse)
+
+    held = load.run(MOVES)
+    assert (held.opened_rows, held.held_rows) == (2 * ROWS - 1, 1)
+    assert inside.held() == [
+        (held.load_id, "movers_not_negative", "0003420473 2024-02-01 02 1 62000 47000 p.1", None, "-5")
+    ]
+    assert inside.rows("select period::text from ops.period_digest") == [("2024-01-01",)]
+
+    estat.publish(later(GOOD))
+    good = load.run(MOVES)
+    assert (good.opened_rows, good.closed_rows) == (5, 4)
+    assert inside.held() == []
+
+
+def test_marks_are_kept_beside_an_empty_value(warehouse: str, estat: Simulator) -> None:
+    cells = [
+        ({"tab": "02", "cat01": "2", "cat02": "62000", "area": area}, mark)
+        for area, mark in (("32000", "-"), ("36000", "***"), ("39000", "X"), ("47000", "…"))
+    ]
+    estat.publish(with_texts(GOOD, SECOND, *cells))
+    published = load.run(MOVES)
+    inside = Warehouse(warehouse)
+    assert (published.opened_rows, inside.book()) == (2 * ROWS, ("published", "passed", None))
+    assert inside.rows(
+        "select area_code, persons, persons_mark from raw.estat_migration_monthly"
+        " where persons_mark is not null or persons is null order by area_code"
+    ) == [("32000", None, "-"), ("36000", None, "***"), ("39000", None, "X"), ("47000", None, "…")]
+
+
+def test_a_headline_that_is_no_number_is_published_and_flagged(accepted: Warehouse, estat: Simulator) -> None:
+    estat.publish(later(with_texts(GOOD, SECOND, (INFLOW, "X"))))
+    assert load.run(MOVES).opened_rows == 1
+    assert accepted.book() == ("published", "flagged", None)
+    count, examples = accepted.broken()["headline_is_a_number"]
+    assert (count, examples[0]["indicator_code"], examples[0]["persons_mark"]) == (1, "02", "X")
+
+
+def test_half_and_double_of_last_year_are_published_and_flagged(warehouse: str, estat: Simulator) -> None:
+    months = [f"2024-{month:02}" for month in range(1, 13)]
+    estat.publish(synthetic_migration(months))
+    load.run(MOVES)
+    # Another year in which as many more people move as the seed says: every identity holds.
+    crowded = synthetic_migration([*months, "2025-01"])
+    busy = synthetic_migration(["2024-03"]).months["2024000303"]
+    estat.publish(replace(crowded, months={**crowded.months, "2025000101": busy}))
+    assert load.run(MOVES).opened_rows == ROWS
+    inside = Warehouse(warehouse)
+    assert inside.book() == ("published", "flagged", None)
+    count, examples = inside.broken()["like_last_year"]
+    assert count == 2
+    assert {(row["period"], row["indicator_code"]) for row in examples} == {
+        ("2025-01-01", "02"),
+        ("2025-01-01", "03"),
+    }
+
+
+def test_a_changed_unit_is_not_read(accepted: Warehouse, estat: Simulator) -> None:
+    before = accepted.history()
+    estat.publish(later(edits.other_unit(GOOD, "千人")))
+    with pytest.raises(
+        UnreadableValue, match=r"ページ1の1件目 単位（@unit）：見つかったもの「千人」.*行全体：\{"
+    ):
+        load.run(MOVES)
+    assert accepted.history() == before
+    assert accepted.book() == ("failed", None, "reader.unknown_code")
+
+
+CHANGED: dict[str, tuple[Callable[[Table], Table], str]] = {
+    "another survey": (lambda t: edits.other_survey(t, "00200522"), "政府統計コード"),
+    "another title": (lambda t: edits.retitle(t, "男女別 転入者数"), "転出者数・転入超過数"),
+    "labels that changed places": (
+        lambda t: edits.recode(t, "area", {"43000": "44000", "44000": "43000"}),
+        "軸 area のコード",
+    ),
+    "men and women that changed places": (
+        lambda t: edits.recode(t, "cat01", {"1": "2", "2": "1"}),
+        "軸 cat01 のコード",
+    ),
+    "an axis with another id": (lambda t: edits.rename_axis(t, "cat02", new_id="cat03"), "cat02（国籍）"),
+    "two axes that changed places": (lambda t: edits.swap_axes(t, "cat01", "cat02"), "軸 cat01"),
+    "an axis nobody knows": (
+        lambda t: replace(
+            t,
+            axes=(*t.axes, Axis("cat05", "年齢", (Member("01", "0歳"), Member("02", "1歳")))),
+            cells=tuple((*codes, "01") for codes in t.cells),
+        ),
+        "cat05（年齢）",
+    ),
+}
+
+
+def test_a_table_that_is_not_the_contracts_is_not_read(
+    accepted: Warehouse, estat: Simulator, subtests: pytest.Subtests
+) -> None:
+    before = accepted.history()
+    for case, (edit, told) in CHANGED.items():
+        with subtests.test(case):
+            estat.publish(later(edit(GOOD)))
+            with pytest.raises(SourceChanged) as changed:
+                load.run(MOVES)
+            assert told in changed.value.message_ja
+            assert "表が差し替えられていないか確認してください" in changed.value.message_ja
+            assert accepted.book() == ("failed", None, "estat.definition")
+    assert accepted.history() == before
+
+
+def test_flows_by_nationality_are_narrowed_to_all_movers(accepted: Warehouse, estat: Simulator) -> None:
+    estat.publish(edits.split_by_nationality(FLOW))
+    assert load.run(FLOWS).opened_rows == 2 * 47 * 47 * 3
+    assert estat.requests[-1]["_function"] == "getStatsData"
+    assert estat.requests[-1]["cdCat03"] == "60000"
+    assert accepted.book() == ("published", "passed", None)
+
+
+def test_origin_and_destination_of_the_annual_tables_are_noticed(
+    accepted: Warehouse, estat: Simulator
+) -> None:
+    estat.publish(edits.swap_axes(FLOW))
+    with pytest.raises(SourceChanged, match="軸 cat01 の名前"):
+        load.run(FLOWS)
