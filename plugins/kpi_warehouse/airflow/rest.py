@@ -45,6 +45,15 @@ class AirflowApi:
             for part in ("metadatabase", "scheduler", "dag_processor")
         )
 
+    def warm(self) -> bool:
+        """Let the server build the API that tasks report to. It does so at the first request to it, which takes seconds
+        that the first task would wait for. False while the server does not listen yet."""
+        try:
+            self._session.get(f"{self._base}/execution/health", timeout=120)
+        except requests.RequestException:
+            return False
+        return True
+
     def log_in(self) -> None:
         """Fetch a token for the requests that follow."""
         answer = self._session.post(f"{self._base}/auth/token", json=self._credentials, timeout=30)
