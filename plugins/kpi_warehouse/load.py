@@ -211,6 +211,7 @@ def gate(load_id: int) -> Verdict:
         ensure_raw(current.connection, contract)
         _forget_held(current, contract)
         analyze(current.connection, stage_table(contract, load_id))
+        current.update(verdict=None)  # with the marks of held rows goes what was judged from them
         current.connection.commit()  # the suite looks at these tables through a connection of its own
         verdict, periods = judge(
             current.connection,

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     postgres_port: int | None = None
     postgres_user: str | None = None
     api_port: int | None = None
-    stage_processes: int = 1
+    stage_processes: int = 2
     preload: bool = True
     task_retries: int = 3
     task_retry_seconds: int = 60

@@ -14,10 +14,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from demo.estat import Simulator, Table, edits
+
+from demo.estat import Fault, Simulator, Table, edits
 from demo.estat.synthetic import synthetic_migration
 from kpi_warehouse import load
-from kpi_warehouse.errors import KpiError, LoadConflict
+from kpi_warehouse.errors import GateRejected, KpiError, LoadConflict
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.landing import Landing
 
@@ -194,7 +195,7 @@ def test_loads_killed_at_random_moments_end_whole(seed: int, loaded: str) -> Non
     def whole_load() -> None:
         load_id = again(fetch)
         for name in ("stage", "gate", "publish"):
-            again(lambda: VERBS[name](load_id))
+            again(lambda name=name: VERBS[name](load_id))  # type: ignore[misc]
         os._exit(0)
 
     for _ in range(4):
@@ -210,3 +211,73 @@ def test_loads_killed_at_random_moments_end_whole(seed: int, loaded: str) -> Non
             again(lambda name=name: VERBS[name](load_id))  # type: ignore[misc]
         check_whole(loaded, load_id)
     assert set(history(loaded)) == after
+
+
+def test_workers_of_a_killed_stage_die_with_it(
+    loaded: str, monkeypatch: pytest.MonkeyPatch, use_estat: Callable[[Simulator], None]
+) -> None:
+    with Simulator([SECOND], faults=[Fault("page_size", rows=500)]) as estat:
+        use_estat(estat)
+        load_id = fetch()
+    monkeypatch.setenv("KPI_STAGE_PROCESSES", "2")
+    settings.cache_clear()
+    get = Landing.get
+
+    def slowly(landing: Landing, sha256: str) -> bytes:
+        time.sleep(0.2)
+        return get(landing, sha256)
+
+    def stage_slowly() -> None:
+        Landing.get = slowly  # type: ignore[method-assign]
+        load.stage(load_id)
+
+    assert was_killed(stage_slowly, after=0.7)
+    assert again(lambda: load.stage(load_id)) == len(delivered(SECOND))
+    load.gate(load_id)
+    load.publish(load_id)
+    check_whole(loaded, load_id)
+
+
+def test_a_gate_killed_as_it_refuses_has_refused(
+    warehouse: str, use_estat: Callable[[Simulator], None]
+) -> None:
+    net = {"tab": "04", "cat01": "0", "cat02": "60000", "area": "43000"}
+    with Simulator([edits.add_persons(FIRST, "2024-02", net)]) as estat:
+        use_estat(estat)
+        load_id = fetch()
+    load.stage(load_id)
+
+    def refuse() -> None:
+        load._rejection = lambda *_: die()  # type: ignore[assignment]
+        load.gate(load_id)
+
+    assert was_killed(refuse)
+    with pytest.raises(KpiError) as refused:
+        again(lambda: load.publish(load_id))
+    assert refused.value.code == "load.not_gated"
+    assert history(warehouse, "true") == []
+    with pytest.raises(GateRejected):
+        load.gate(load_id)
+
+
+def test_a_gate_killed_while_it_judges_anew_takes_its_first_verdict_back(
+    warehouse: str, use_estat: Callable[[Simulator], None]
+) -> None:
+    inflow = {"tab": "02", "cat01": "0", "cat02": "60000", "area": "43000"}
+    with Simulator([edits.set_text(FIRST, "2024-02", inflow, "※")]) as estat:
+        use_estat(estat)
+        load_id = fetch()
+    load.stage(load_id)
+    assert load.gate(load_id).outcome == "held"
+
+    def judge_again() -> None:
+        load.judge = lambda *_, **__: die()  # type: ignore[assignment]
+        load.gate(load_id)
+
+    assert was_killed(judge_again)
+    with pytest.raises(KpiError) as refused:
+        again(lambda: load.publish(load_id))
+    assert refused.value.code == "load.not_gated"
+    load.gate(load_id)
+    assert load.publish(load_id).held_rows == 1
+    assert not [row for row in history(warehouse) if row[-1] is None]

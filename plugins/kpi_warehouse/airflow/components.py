@@ -99,6 +99,8 @@ def environment(
     plain = metadata_url.split("://", 1)[1]
     env = os.environ | {
         MARK: str(home),
+        # Airflow names its processes; without this the name is written over the environment, and the mark is gone.
+        "SPT_NOENV": "1",
         "KPI_HOME": str(home),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "AIRFLOW_HOME": str(home / "airflow"),

@@ -81,8 +81,8 @@ class Stack:
         for folder in (self._run_folder, self._logs, self._home / "airflow"):
             folder.mkdir(parents=True, exist_ok=True)
         self._end_leftovers()
-        self._start_database()
         ports = self._choose_ports()
+        self._start_database()
         os.environ.update(self.environment())
         settings.cache_clear()
         env = dict(os.environ)

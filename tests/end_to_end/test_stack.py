@@ -1,0 +1,392 @@
+"""The local stack as a person at a terminal uses it: `run`, `up`, `airflow …`, `down` and `clean` as processes of their
+own, with Airflow's real scheduler. The tests share one `KPI_HOME` and go on from each other in the order of this file."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+from psycopg import sql
+
+from demo.estat import Fault, Simulator, edits, published
+from kpi_warehouse.airflow.components import MARK
+from kpi_warehouse.airflow.stack import Stack
+from kpi_warehouse.settings import Settings
+from kpi_warehouse.warehouse.server import EmbeddedServer
+
+pytestmark = pytest.mark.scheduler
+
+MOVES, FLOWS = "estat_migration_monthly", "estat_migration_flow_monthly"
+KEY = "c0ffee0123456789abcdefc0ffee0123456789ab"
+MONTHS = ["2024-01", "2024-02", "2024-03"]
+LONGEST_SECONDS = 240
+OWN = ("KPI_", "ESTAT_", "AIRFLOW")
+
+
+@dataclass
+class Ended:
+    """A command that has ended: what it said, and every (address, port) its processes listened on meanwhile."""
+
+    code: int
+    output: str
+    seconds: float
+    listening: set[tuple[str, int]] = field(default_factory=set)
+
+
+class Home:
+    """One `KPI_HOME` and the commands given for it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings = Settings(home=path)
+        self.stack = Stack(self.settings)
+
+    @property
+    def server(self) -> EmbeddedServer:
+        return EmbeddedServer(self.settings)
+
+    @property
+    def place(self) -> Path:
+        """Where PostgreSQL's files are; as root they may have to be elsewhere."""
+        elsewhere = self.path / "postgres.place"
+        return Path(elsewhere.read_text("utf-8").strip()) if elsewhere.exists() else self.path / "postgres"
+
+    def begin(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
+        return subprocess.Popen(
+            [sys.executable, "-m", "kpi_warehouse.airflow.stack", *words],
+            env=inherited | {"KPI_HOME": str(self.path), "COLUMNS": "160"} | environment,
+            cwd=self.settings.project,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def command(self, *words: str, **environment: str) -> Ended:
+        return self.watch(self.begin(*words, **environment))
+
+    def watch(self, process: subprocess.Popen[str]) -> Ended:
+        began, listening = time.monotonic(), set()
+        while process.poll() is None:
+            if time.monotonic() - began > LONGEST_SECONDS:
+                process.terminate()
+            listening |= self.listening()
+            with_patience(process, 1)
+        output = process.stdout.read() if process.stdout else ""
+        ended = Ended(process.returncode, output, time.monotonic() - began, listening)
+        print(f"{process.args[3:]}: exit {ended.code} after {ended.seconds:.0f} s\n{output}")  # type: ignore[index]
+        return ended
+
+    def parts(self) -> list[psutil.Process]:
+        """Live processes of this stack: those with its mark, and PostgreSQL's, which work in this home's folder."""
+        place = self.place / "data"
+        return [process for process in psutil.process_iter() if _belongs(process, self.path, place)]
+
+    def listening(self) -> set[tuple[str, int]]:
+        ours = {process.pid for process in self.parts()}
+        return {
+            (found.laddr.ip, found.laddr.port)
+            for found in psutil.net_connections("inet")
+            if found.pid in ours and found.status == psutil.CONN_LISTEN
+        }
+
+    def rows(self, query: str, database: str = "kpi") -> list[tuple[Any, ...]]:
+        """Ask the running database."""
+        running = self.server.running()
+        assert running is not None
+        with closing(psycopg.connect(running.url(database, "postgres"), autocommit=True)) as connection:
+            return connection.execute(query).fetchall()  # type: ignore[arg-type]
+
+    @contextmanager
+    def database(self) -> Iterator[None]:
+        """Start the database alone, to look into it."""
+        self.server.start()
+        try:
+            yield
+        finally:
+            self.server.stop()
+
+
+def _belongs(process: psutil.Process, home: Path, place: Path) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return process.environ().get(MARK) == str(home) or Path(process.cwd()) == place
+    except (OSError, psutil.Error):
+        return False
+
+
+def with_patience(process: subprocess.Popen[str], seconds: float) -> None:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def soon(true: Callable[[], object], seconds: float = 90) -> None:
+    """Poll until it holds."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, f"not within {seconds} s"
+        time.sleep(0.3)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    home = Home(tmp_path_factory.mktemp("stack") / "home")
+    home.path.mkdir()
+    (home.path / "somebody.txt").write_text("not the project's", encoding="utf-8")
+    yield home
+    if home.path.exists():
+        home.command("clean")
+
+
+@dataclass
+class Book:
+    """What the warehouse holds after a command."""
+
+    loads: list[tuple[Any, ...]]
+    builds: list[tuple[Any, ...]]
+    rows: list[tuple[Any, ...]]
+
+
+def book(home: Home) -> Book:
+    history = " union all ".join(
+        f"select '{feed}', count(*), max(known_from) from raw.{feed}" for feed in (MOVES, FLOWS)
+    )
+    return Book(
+        home.rows("select feed, state, error_code from ops.load order by load_id"),
+        home.rows("select build_id from ops.build where state = 'published' order by build_id"),
+        home.rows(f"{history} order by 1"),
+    )
+
+
+@pytest.fixture(scope="module")
+def first(home: Home) -> tuple[Ended, Ended, Book]:
+    """`run` from nothing, a second `run` beside it, and what the warehouse holds afterwards."""
+    process = home.begin("run")
+    soon(lambda: (home.path / "stack-secrets.json").exists() or process.poll() is not None)
+    beside = home.command("run")
+    ended = home.watch(process)
+    assert home.parts() == []
+    with home.database():
+        return ended, beside, book(home)
+
+
+def test_one_command_loads_every_feed_and_prints_the_board(first: tuple[Ended, Ended, Book]) -> None:
+    ended, _, held = first
+    assert ended.code == 0
+    assert len(re.findall(r"^│ [KTD]\d\d ", ended.output, re.MULTILINE)) == 32
+    assert re.search(r"^│ K12 .*国内間の社会増減.*-1,542", ended.output, re.MULTILINE)
+    assert "模擬サーバー" in ended.output
+    assert sorted(held.loads) == [(FLOWS, "published", None), (MOVES, "published", None)]
+    assert len(held.builds) == 1
+    assert [row[1] for row in held.rows] == [53_016, 12_384]
+
+
+def test_progress_without_a_terminal_is_one_line_a_run(first: tuple[Ended, Ended, Book]) -> None:
+    lines = [line for line in first[0].output.splitlines() if line.endswith(" 秒") and "✓" in line]
+    assert len(lines) == len(set(lines)) >= 3
+    assert sum("fetch✓ stage✓ gate✓ publish✓" in line for line in lines) == 2
+
+
+def test_everything_listened_on_loopback_only(first: tuple[Ended, Ended, Book]) -> None:
+    listening = first[0].listening
+    assert len(listening) >= 3  # PostgreSQL, the simulator, Airflow's API
+    assert {address for address, _ in listening} == {"127.0.0.1"}
+
+
+def test_two_runs_at_once_are_one_and_a_clear_message(first: tuple[Ended, Ended, Book]) -> None:
+    beside = first[1]
+    assert beside.code == 1
+    assert "stack.busy" in beside.output and "別の make run / up / down が動いています" in beside.output
+
+
+def test_run_again_is_warm_and_writes_nothing(home: Home, first: tuple[Ended, Ended, Book]) -> None:
+    again = home.command("run")
+    assert again.code == 0
+    assert "-1,542" in again.output
+    assert home.parts() == []
+    with home.database():
+        held = book(home)
+    assert [load[1] for load in held.loads] == ["published", "published", "unchanged", "unchanged"]
+    assert (held.builds, held.rows) == (first[2].builds, first[2].rows)
+
+
+def test_a_refused_key_is_told_with_task_reason_and_log_and_is_shown_nowhere(
+    home: Home, first: tuple[Ended, Ended, Book]
+) -> None:
+    with Simulator([published.moves(), published.flow()], [Fault("status", status=100)]) as estat:
+        refused = home.command(
+            "run", ESTAT_APP_ID=KEY, ESTAT_BASE_URL=estat.base_url, KPI_ESTAT_REQUESTS_PER_SECOND="0"
+        )
+        assert any(request["_key_sent"] for request in estat.requests)
+    assert refused.code == 1
+    for feed in (MOVES, FLOWS):
+        assert f"✗ {feed}.fetch" in refused.output
+    assert "認証" in refused.output
+    logs = [Path(path) for path in re.findall(r"ログ：(\S+)", refused.output)]
+    assert len(logs) == 2
+    assert all("認証" in path.read_text(encoding="utf-8") for path in logs)
+    assert home.parts() == []
+
+    assert KEY not in refused.output
+    files = [path for path in home.path.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+    with home.database():
+        held = book(home)
+        assert [load[2] for load in held.loads[4:]] == ["estat.auth", "estat.auth"]
+        assert (held.builds, held.rows) == (first[2].builds, first[2].rows)
+        for name in ("kpi", "airflow"):
+            assert tables_that_hold(home, name, KEY) == []
+
+
+def tables_that_hold(home: Home, database: str, text: str) -> list[str]:
+    running = home.server.running()
+    assert running is not None
+    with closing(psycopg.connect(running.url(database, "postgres"))) as connection:
+        tables = connection.execute(
+            "select schemaname, tablename from pg_tables where schemaname not in ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        assert len(tables) > 10
+        query = sql.SQL("select exists (select 1 from {} as t where t::text like %s)")
+        return [
+            f"{schema}.{name}"
+            for schema, name in tables
+            if connection.execute(query.format(sql.Identifier(schema, name)), [f"%{text}%"]).fetchone()
+            == (True,)
+        ]
+
+
+def test_a_terminated_run_stops_what_it_started(home: Home, first: tuple[Ended, Ended, Book]) -> None:
+    process = home.begin("run")
+    soon(lambda: home.stack.supervisor() is not None and len(home.parts()) > 3)
+    process.send_signal(signal.SIGTERM)
+    assert home.watch(process).code == 128 + signal.SIGTERM
+    assert home.parts() == []
+
+
+def test_a_taken_port_is_named_and_nothing_is_left(home: Home, first: tuple[Ended, Ended, Book]) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as somebody:
+        port = str(somebody.getsockname()[1])
+        refused = home.command("up", KPI_API_PORT=port)
+    assert refused.code == 1
+    assert f"ポート {port}（KPI_API_PORT）" in refused.output
+    assert home.parts() == []
+
+
+@pytest.fixture(scope="module")
+def standing(home: Home, first: tuple[Ended, Ended, Book]) -> Iterator[tuple[Ended, Simulator, int]]:
+    """`up` on a port of our choice, against a simulator that the tests can change."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+    with Simulator([published.moves(), published.flow()]) as estat:
+        source = {"ESTAT_APP_ID": KEY, "ESTAT_BASE_URL": estat.base_url, "KPI_ESTAT_REQUESTS_PER_SECOND": "0"}
+        yield home.command("up", KPI_API_PORT=str(port), **source), estat, port
+        home.command("down")
+
+
+def test_up_leaves_it_running_on_the_port_asked_for(
+    home: Home, standing: tuple[Ended, Simulator, int]
+) -> None:
+    ended, _, port = standing
+    assert ended.code == 0
+    assert f"http://127.0.0.1:{port}" in ended.output
+    assert ("127.0.0.1", port) in home.listening()
+    assert home.stack.api.healthy()
+
+
+def test_a_backfill_loads_its_months_and_marts_follow_with_the_same_months(
+    home: Home, first: tuple[Ended, Ended, Book], standing: tuple[Ended, Simulator, int]
+) -> None:
+    before = book(home)
+    standing[1].publish(edits.revise_month(published.moves(), MONTHS[1]))
+    asked = home.command(
+        "airflow",
+        "backfill",
+        "create",
+        "--dag-id",
+        MOVES,
+        "--from-date",
+        "2024-01-01",
+        "--to-date",
+        "2024-03-31",
+    )
+    assert asked.code == 0
+
+    def ended(dag_id: str, kind: str) -> list[tuple[str, str]]:
+        return home.rows(
+            f"select partition_key, state from dag_run where dag_id = '{dag_id}' and run_type = '{kind}'"
+            " and state in ('success', 'failed') and queued_at > now() - interval '10 minutes'"
+            f" and partition_key = any('{{{','.join(MONTHS)}}}') order by partition_key",
+            "airflow",
+        )
+
+    everything = [(month, "success") for month in MONTHS]
+    soon(lambda: len(ended(MOVES, "backfill")) == len(MONTHS))
+    assert ended(MOVES, "backfill") == everything
+    soon(lambda: len(ended("marts", "asset_triggered")) >= len(MONTHS))
+    assert ended("marts", "asset_triggered") == everything
+
+    after = book(home)
+    assert len(after.builds) == len(before.builds) + 1
+    closed = home.rows(f"select distinct period::text from raw.{MOVES} where known_to < 'infinity'")
+    assert closed == [(f"{MONTHS[1]}-01",)]
+
+
+def test_a_missed_deadline_is_noted_on_the_load_that_waits(
+    home: Home, standing: tuple[Ended, Simulator, int]
+) -> None:
+    api = home.stack.api
+    api.log_in()
+    run = api.trigger(MOVES, "2099-12")
+    reference = f"{MOVES}/{run.run_id}"
+
+    def load() -> list[tuple[Any, ...]]:
+        return home.rows(f"select state, error_code from ops.load where run_ref = '{reference}'")
+
+    soon(lambda: load() == [("waiting", None)])
+    overdue = home.rows(
+        "update deadline set deadline_time = now() from dag_run as r"
+        f" where r.id = dagrun_id and r.run_id = '{run.run_id}' returning deadline.id",
+        "airflow",
+    )
+    assert len(overdue) == 1
+    soon(lambda: load() == [("waiting", "load.overdue")])
+
+
+def test_a_killed_supervisor_leaves_nothing_after_down(
+    home: Home, standing: tuple[Ended, Simulator, int]
+) -> None:
+    supervisor = home.stack.supervisor()
+    assert supervisor is not None
+    supervisor.kill()
+    soon(lambda: home.stack.supervisor() is None)
+    assert len(home.parts()) > 3
+    assert home.command("down").code == 0
+    assert home.parts() == []
+
+
+def test_clean_removes_what_the_project_made_and_nothing_else(
+    home: Home, first: tuple[Ended, Ended, Book]
+) -> None:
+    place = home.place
+    assert place.exists()
+    assert home.command("clean").code == 0
+    assert not place.exists()
+    assert [path.name for path in home.path.rglob("*")] == ["somebody.txt"]
+    assert home.parts() == []
