@@ -7,6 +7,9 @@ each. Memory is bounded by the pages in flight, two a process, whatever the tabl
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -43,9 +46,22 @@ def stage_pages(
     shares = [share for start in range(processes) if (share := pages[start::processes])]
     if len(shares) <= 1:
         return sum(_stage_share(contract, load_id, periods, share) for share in shares)
-    with ProcessPoolExecutor(len(shares), mp_context=multiprocessing.get_context("fork")) as pool:
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(len(shares), mp_context=fork, initializer=_end_with_parent) as pool:
         running = [pool.submit(_stage_share, contract, load_id, periods, share) for share in shares]
         return sum(share.result() for share in running)
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed would keep the stage table locked and wait for work that never comes."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _stage_share(contract: Contract, load_id: int, periods: list[str], pages: list[LandedPage]) -> int:

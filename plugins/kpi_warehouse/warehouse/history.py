@@ -197,8 +197,9 @@ def _write_difference(
         ).format(**parts),
         [months, months],
     )
-    # What differs is small, so the rows around it are looked up by index instead of being joined as a whole.
+    # What differs is small, so the rows around it are looked up by index or hash; a merge join would sort all the others.
     analyze(connection, sql.Identifier("opening"))
+    connection.execute("set local enable_mergejoin = off")
     before = _count(
         connection,
         sql.SQL("{raw} where known_to = 'infinity' and {period} = any(%s)").format(**parts),
