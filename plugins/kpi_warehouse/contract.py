@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from kpi_warehouse.contract_file import ContractFile, Key
 from kpi_warehouse.errors import ContractError
@@ -87,6 +87,7 @@ class EstatSource:
     first_period: str
     reread_months: int
     fixed_axes: tuple[FixedAxis, ...]
+    place_columns: ClassVar[dict[str, str]] = {"source_page": "integer not null"}
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,21 @@ class Contract:
         return tuple(column.name for column in self.key)
 
     @property
+    def attributes(self) -> tuple[Column, ...]:
+        """Columns that say more about a value: neither key nor value nor mark."""
+        return tuple(
+            column for column in self.columns if not column.is_key and column not in (self.value, self.mark)
+        )
+
+    @property
+    def said_columns(self) -> tuple[Column, ...]:
+        """Columns that say something about a key; a row is another version when one of them differs."""
+        return (self.value, self.mark, *self.attributes)
+
+    @property
     def stage_columns(self) -> tuple[str, ...]:
-        """Columns that a reader fills: key, value, mark, and the page the row came from."""
-        return (*self.key_names, self.value.name, self.mark.name, "source_page")
+        """Columns that a reader fills: key, what is said of it, and where the row came from."""
+        return (*self.key_names, *(column.name for column in self.said_columns), *self.source.place_columns)
 
 
 @cache

@@ -186,7 +186,7 @@ def stage(load_id: int) -> int:
             .fetchall()
         )
         create_stage(current.connection, contract, load_id)
-        current.update(verdict=None)
+        current.update(verdict=None, staged_rows=None)
         current.connection.commit()
         periods = [f"{month:%Y-%m}" for month in months_between(load["period_from"], load["period_to"])]
         rows = stage_pages(contract, load_id, periods, pages, settings().stage_processes)
@@ -245,10 +245,11 @@ def _stage_intact(load: dict[str, Any], contract: Contract) -> bool:
         ).fetchone()
         if not (found and found[0]):
             return False
-        counted = connection.execute(
-            sql.SQL("select count(*) from {}").format(stage_table(contract, load["load_id"]))
+        # It is emptied as a whole or not at all, so one row tells.
+        row = connection.execute(
+            sql.SQL("select exists (select 1 from {})").format(stage_table(contract, load["load_id"]))
         ).fetchone()
-    return bool(counted and counted[0] == load["staged_rows"])
+    return bool(row and row[0]) == bool(load["staged_rows"])
 
 
 def _forget_held(current: Step, contract: Contract) -> None:

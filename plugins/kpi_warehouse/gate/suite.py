@@ -182,8 +182,8 @@ def accepted_feeds(contract: Contract) -> set[str]:
     }
 
 
-def validate(suite: ExpectationSuite, url: str, table: str, query: str | None) -> list[Any]:
-    """Run a suite on a stage table (or on the query that narrows it) through GX's SQL engine.
+def validate(suite: ExpectationSuite, url: str, table: str) -> list[Any]:
+    """Run a suite on a table or view of the schema `stage` through GX's SQL engine.
 
     Returns:
         GX validation results, one per expectation, in the suite's order.
@@ -196,11 +196,7 @@ def validate(suite: ExpectationSuite, url: str, table: str, query: str | None) -
         name="warehouse", connection_string=url, create_temp_table=False
     )
     try:
-        asset = (
-            source.add_table_asset(name="batch", table_name=table)
-            if query is None
-            else source.add_query_asset(name="batch", query=query)
-        )
+        asset = source.add_table_asset(name="batch", table_name=table)
         batch = asset.add_batch_definition_whole_table("batch").get_batch()
         # Listing unexpected values costs a scan per column, so it is asked for only when something is broken.
         results = batch.validate(suite, result_format="BOOLEAN_ONLY")

@@ -13,7 +13,7 @@ from datetime import date, datetime
 import psycopg
 from psycopg import sql
 
-from kpi_warehouse.contract import Contract
+from kpi_warehouse.contract import Column, Contract
 from kpi_warehouse.errors import GateRejected
 from kpi_warehouse.warehouse.tables import (
     analyze,
@@ -64,7 +64,7 @@ def digest_periods(connection: psycopg.Connection, contract: Contract, load_id: 
         ).format(
             contract=sql.Literal(contract.sha256),
             period=sql.Identifier(period),
-            columns=names([*rest, contract.value.name, contract.mark.name]),
+            columns=names([*rest, *(column.name for column in contract.said_columns)]),
             stage=stage_table(contract, load_id),
         ),
         [contract.feed],
@@ -118,31 +118,31 @@ def write_history(
         stage_table(contract, load_id),
         sql.Identifier(contract.period.name),
     )
-    key, valued = contract.key_names, (*contract.key_names, contract.value.name, contract.mark.name)
+    key = contract.key_names
     months = [entry.period for entry in periods]
     known_from: datetime = connection.execute("select clock_timestamp()").fetchone()[0]  # type: ignore[index]
-    occupied = connection.execute(
-        sql.SQL("select exists (select 1 from {} where {} = any(%s) and known_to = 'infinity')").format(
-            raw, period
-        ),
-        [months],
-    ).fetchone()[0]  # type: ignore[index]
+    occupied = _exists(
+        connection,
+        sql.SQL("{} where {} = any(%s) and known_to = 'infinity'").format(raw, period),
+        months,
+    )
     parts = {
         "raw": raw,
         "stage": stage,
         "period": period,
-        "valued": names(valued),
         "key": names(key),
         "same_key": sql.SQL(" and ").join(
             sql.SQL("r.{0} = c.{0}").format(sql.Identifier(column)) for column in key
         ),
         "columns": names((*contract.stage_columns, "load_id", "known_from")),
         "staged": names(contract.stage_columns, "s"),
+        "same_said": sql.SQL(" and ").join(_same(column) for column in contract.said_columns),
         "load_id": sql.Literal(load_id),
         "known_from": sql.Literal(known_from),
     }
+    held = _exists(connection, sql.SQL("{stage} where held_by is not null").format(**parts))
     if occupied:
-        opened, closed = _write_difference(connection, contract, parts, months)
+        opened, closed = _write_difference(connection, contract, parts, periods, held=held)
     else:
         opened, closed = _write_all(connection, contract, parts, months), 0
         analyze(connection, raw)
@@ -151,10 +151,15 @@ def write_history(
             "insert into ops.period_digest (feed, period, rows, digest, load_id)"
             " select {feed}, p.period, p.rows, p.digest, {load_id} from ops.load_period as p"
             " where p.load_id = {load_id} and p.period = any(%s)"
-            " and not exists (select 1 from {stage} as s where s.{period} = p.period and s.held_by is not null)"
+            " and not ({held} and exists"
+            " (select 1 from {stage} as s where s.{period} = p.period and s.held_by is not null))"
             " on conflict (feed, period) do update set rows = excluded.rows, digest = excluded.digest,"
             " load_id = excluded.load_id, accepted_at = clock_timestamp()"
-        ).format(feed=sql.Literal(contract.feed), **{k: parts[k] for k in ("load_id", "stage", "period")}),
+        ).format(
+            feed=sql.Literal(contract.feed),
+            held=sql.Literal(held),
+            **{k: parts[k] for k in ("load_id", "stage", "period")},
+        ),
         [months],
     )
     return Written(opened, closed, known_from)
@@ -164,9 +169,7 @@ def _write_all(
     connection: psycopg.Connection, contract: Contract, parts: dict[str, sql.Composable], months: list[date]
 ) -> int:
     """Periods never seen before: insert as they arrived. Into an empty history the index is built afterwards (3× faster)."""
-    empty = not connection.execute(sql.SQL("select exists (select 1 from {raw})").format(**parts)).fetchone()[
-        0
-    ]  # type: ignore[index]
+    empty = not _exists(connection, sql.SQL("{raw}").format(**parts))
     if empty:
         connection.execute(sql.SQL("drop index {}").format(sql.Identifier("raw", current_index(contract))))
     opened = connection.execute(
@@ -181,25 +184,48 @@ def _write_all(
     return opened
 
 
+# A value that no cell can hold stands for "none", so that rows can be compared by hash (nulls are equal to nothing).
+_NONE = {
+    "integer": sql.SQL("-2147483648"),
+    "bigint": sql.SQL("-9223372036854775808"),
+    "numeric": sql.SQL("'NaN'"),
+    "date": sql.SQL("'infinity'"),
+    "text": sql.SQL("''"),
+}
+
+
+def _same(column: Column) -> sql.Composed:
+    name = sql.Identifier(column.name)
+    if column.sql_type == "boolean":
+        return sql.SQL("coalesce(r.{0}::text, '') = coalesce(c.{0}::text, '')").format(name)
+    return sql.SQL("coalesce(r.{0}, {1}) = coalesce(c.{0}, {1})").format(name, _NONE[column.sql_type])
+
+
 def _write_difference(
-    connection: psycopg.Connection, contract: Contract, parts: dict[str, sql.Composable], months: list[date]
+    connection: psycopg.Connection,
+    contract: Contract,
+    parts: dict[str, sql.Composable],
+    periods: list[PeriodDigest],
+    *,
+    held: bool,
 ) -> tuple[int, int]:
     """Periods with accepted rows: open what is new, close what it replaces. Held rows replace nothing.
 
-    One set difference finds what is new; the unique index finds what that replaces. Counting then proves that no key went
+    One anti-join finds what is new; the unique index finds what that replaces. Counting then proves that no key went
     away: rows before, plus those opened, minus those closed, must be the rows delivered.
     """
+    months = [entry.period for entry in periods]
+    # A merge join would sort both sides; what the hash needs fits into memory.
+    connection.execute("set local enable_mergejoin = off")
     connection.execute(
         sql.SQL(
-            "create temporary table opening on commit drop as"
-            " select {valued} from {stage} where {period} = any(%s) and held_by is null"
-            " except select {valued} from {raw} where known_to = 'infinity' and {period} = any(%s)"
+            "create temporary table opening on commit drop as select c.* from {stage} as c"
+            " where c.{period} = any(%s) and c.held_by is null and not exists (select 1 from {raw} as r"
+            " where r.known_to = 'infinity' and r.{period} = any(%s) and {same_key} and {same_said})"
         ).format(**parts),
         [months, months],
     )
-    # What differs is small, so the rows around it are looked up by index or hash; a merge join would sort all the others.
     analyze(connection, sql.Identifier("opening"))
-    connection.execute("set local enable_mergejoin = off")
     before = _count(
         connection,
         sql.SQL("{raw} where known_to = 'infinity' and {period} = any(%s)").format(**parts),
@@ -212,20 +238,20 @@ def _write_difference(
     ).rowcount
     opened = connection.execute(
         sql.SQL(
-            "insert into {raw} ({columns}) select {staged}, {load_id}, {known_from} from {stage} as s"
-            " join opening using ({key})"
+            "insert into {raw} ({columns}) select {staged}, {load_id}, {known_from} from opening as s"
         ).format(**parts)
     ).rowcount
-    delivered = _count(connection, sql.SQL("{stage} where {period} = any(%s)").format(**parts), months)
-    held_new = _count(
-        connection,
-        sql.SQL(
-            "{stage} as c where {period} = any(%s) and held_by is not null"
-            " and not exists (select 1 from {raw} as r where r.known_to = 'infinity' and {same_key})"
-        ).format(**parts),
-        months,
-    )
-    vanished = before + opened - closed - (delivered - held_new)
+    held_new = 0
+    if held:
+        held_new = _count(
+            connection,
+            sql.SQL(
+                "{stage} as c where {period} = any(%s) and held_by is not null"
+                " and not exists (select 1 from {raw} as r where r.known_to = 'infinity' and {same_key})"
+            ).format(**parts),
+            months,
+        )
+    vanished = before + opened - closed - (sum(entry.rows for entry in periods) - held_new)
     if vanished:
         raise GateRejected(
             f"{contract.title_ja}：前回まであったセルが {vanished:,} 件、今回の提供から消えています。"
@@ -233,6 +259,14 @@ def _write_difference(
             "gate.cells_vanished",
         )
     return opened, closed
+
+
+def _exists(connection: psycopg.Connection, source: sql.Composable, *parameters: object) -> bool:
+    row = connection.execute(
+        sql.SQL("select exists (select 1 from ") + source + sql.SQL(")"), parameters
+    ).fetchone()
+    assert row is not None
+    return bool(row[0])
 
 
 def _count(connection: psycopg.Connection, source: sql.Composable, months: list[date]) -> int:

@@ -10,7 +10,6 @@ from kpi_warehouse.errors import ContractError
 
 # Bitemporal bookkeeping beside the contract's own columns.
 HISTORY_COLUMNS = {
-    "source_page": "integer not null",
     "load_id": "bigint not null",
     "known_from": "timestamptz not null",
     "known_to": "timestamptz not null default 'infinity'",
@@ -60,9 +59,8 @@ def ensure_raw(connection: psycopg.Connection, contract: Contract) -> None:
         differing: dict[str, tuple[str | None, str | None]] = {
             name: (found.get(name), kind) for name, kind in wanted.items() if found.get(name) != kind
         }
-        differing |= {
-            name: (kind, None) for name, kind in found.items() if name not in {**wanted, **HISTORY_COLUMNS}
-        }
+        ours = {**wanted, **contract.source.place_columns, **HISTORY_COLUMNS}
+        differing |= {name: (kind, None) for name, kind in found.items() if name not in ours}
         if differing:
             shown = "、".join(
                 f"{name}（表：{have or 'なし'}、契約：{want or 'なし'}）"
@@ -88,7 +86,7 @@ def ensure_raw(connection: psycopg.Connection, contract: Contract) -> None:
             ),
             *(
                 sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))
-                for name, kind in HISTORY_COLUMNS.items()
+                for name, kind in (contract.source.place_columns | HISTORY_COLUMNS).items()
             ),
             sql.SQL("check (known_from < known_to)"),
         ]
@@ -123,10 +121,10 @@ def create_stage(connection: psycopg.Connection, contract: Contract, load_id: in
     Unlogged: it can be made again from landing at any time, so it costs no WAL. `held_by` names the rule that holds a
     row back.
     """
-    kinds = {column.name: column.sql_type for column in contract.columns} | {"source_page": "integer"}
+    kinds = {column.name: column.sql_type for column in contract.columns} | contract.source.place_columns
     columns = contract.stage_columns
     table = stage_table(contract, load_id)
-    connection.execute(sql.SQL("drop table if exists {}").format(table))
+    connection.execute(sql.SQL("drop table if exists {} cascade").format(table))
     connection.execute(
         sql.SQL("create unlogged table {} ({}, held_by text)").format(
             table,
@@ -147,7 +145,7 @@ def copy_statement(contract: Contract, load_id: int) -> sql.Composed:
 
 def drop_stage(connection: psycopg.Connection, contract: Contract, load_id: int) -> None:
     """Drop a load's stage table, if it is there."""
-    connection.execute(sql.SQL("drop table if exists {}").format(stage_table(contract, load_id)))
+    connection.execute(sql.SQL("drop table if exists {} cascade").format(stage_table(contract, load_id)))
 
 
 def analyze(connection: psycopg.Connection, table: sql.Identifier) -> None:
