@@ -18,6 +18,11 @@ TEMPLATE = "kpi_template"
 APP_ID = "0123456789abcdef0123456789abcdef01234567"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The stack's tests take longest and go on from each other, so one process begins with them."""
+    items.sort(key=lambda item: item.get_closest_marker("scheduler") is None)
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The embedded server, with a migrated database to copy."""

@@ -193,7 +193,8 @@ def test_one_command_loads_every_feed_and_prints_the_board(first: tuple[Ended, E
     assert re.search(r"^│ K12 .*国内間の社会増減.*-1,542", ended.output, re.MULTILINE)
     assert "模擬サーバー" in ended.output
     assert sorted(held.loads) == [(FLOWS, "published", None), (MOVES, "published", None)]
-    assert len(held.builds) == 1
+    # The feeds end seconds apart, so marts may have been built after each.
+    assert len(held.builds) in (1, 2)
     assert [row[1] for row in held.rows] == [53_016, 12_384]
 
 

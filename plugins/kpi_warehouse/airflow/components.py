@@ -37,7 +37,7 @@ class Program:
         command = " ".join((sys.executable, *self.arguments)).replace("%", "%%")
         return (
             f"[program:{self.name}]\ncommand={command}\npriority={self.priority}\n"
-            "autorestart=true\nstartsecs=2\nstartretries=5\nstopwaitsecs=30\nstopasgroup=true\nkillasgroup=true\n"
+            "autorestart=true\nstartsecs=2\nstartretries=5\nstopwaitsecs=10\nstopasgroup=true\nkillasgroup=true\n"
             f"redirect_stderr=true\nstdout_logfile={logs / self.name}.log\nstdout_logfile_maxbytes=10MB\n"
             "stdout_logfile_backups=2\n"
         )

@@ -27,7 +27,7 @@ from kpi_warehouse.airflow.first_run import Failure, run_everything
 from kpi_warehouse.airflow.rest import AirflowApi
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.settings import Settings, settings
-from kpi_warehouse.warehouse.connection import migrate, warehouse_url
+from kpi_warehouse.warehouse.connection import connect, migrate, warehouse_url
 from kpi_warehouse.warehouse.server import EmbeddedServer
 
 # A slow, busy machine needs two minutes; a part that ends is noticed at once.
@@ -94,6 +94,8 @@ class Stack:
                 "stack.migrate",
             )
         (self._home / "airflow-schema").write_text(self._schema_stamp(), encoding="utf-8")
+        if not lasting:
+            env["KPI_PRELOAD"] = str(_nothing_published()).lower()
         assert ports["api_port"] is not None
         running = components.programs(ports["api_port"], ports["simulator_port"], lasting=lasting)
         path = components.write_configuration(self._run_folder, self._logs, running, self._settings.project)
@@ -239,6 +241,15 @@ class Stack:
             process.kill()
 
 
+def _nothing_published() -> bool:
+    """A first run gates every feed and builds, so what that needs is imported once for all; a warm one rarely does either."""
+    with connect() as connection:
+        row = connection.execute(
+            "select exists (select 1 from ops.load where state = 'published')"
+        ).fetchone()
+    return not (row and row[0])
+
+
 @contextmanager
 def only_one(home: Path) -> Iterator[None]:
     """One `run`, `up`, `down` or `clean` at a time for one `KPI_HOME`."""
@@ -265,8 +276,8 @@ def run(stack: Stack) -> int:
     feeds()  # a wrong contract is told before anything starts
     began = time.time()
     installing = float(os.environ.get("KPI_RUN_STARTED", began))
-    # A run that somebody watches gives up sooner than one at night, and imports only what it comes to use.
-    os.environ |= {"KPI_TASK_RETRIES": "1", "KPI_TASK_RETRY_SECONDS": "5", "KPI_PRELOAD": "false"}
+    # A run that somebody watches gives up sooner than one at night.
+    os.environ |= {"KPI_TASK_RETRIES": "1", "KPI_TASK_RETRY_SECONDS": "5"}
     supervisor = None
     try:
         supervisor = stack.start(lasting=False)
