@@ -33,7 +33,6 @@ from kpi_warehouse.warehouse.history import (
 )
 from kpi_warehouse.warehouse.ledger import LOAD_LOCK, Step, open_load, read_load, step
 from kpi_warehouse.warehouse.tables import (
-    analyze,
     create_stage,
     drop_stage,
     ensure_raw,
@@ -210,7 +209,6 @@ def gate(load_id: int) -> Verdict:
     with step(load_id, "gate") as current:
         ensure_raw(current.connection, contract)
         _forget_held(current, contract)
-        analyze(current.connection, stage_table(contract, load_id))
         current.update(verdict=None)  # with the marks of held rows goes what was judged from them
         current.connection.commit()  # the suite looks at these tables through a connection of its own
         verdict, periods = judge(

@@ -20,7 +20,7 @@ from kpi_warehouse.contract import Contract, Scope, Severity
 from kpi_warehouse.errors import ContractError
 from kpi_warehouse.warehouse.connection import connect, sqlalchemy_url, warehouse_url
 from kpi_warehouse.warehouse.history import PeriodDigest, digest_periods
-from kpi_warehouse.warehouse.tables import ensure_raw, names, stage_name, stage_table
+from kpi_warehouse.warehouse.tables import analyze, ensure_raw, names, stage_name, stage_table
 
 Outcome = Literal["passed", "flagged", "held", "rejected", "inherited"]
 EXAMPLES = 20
@@ -248,6 +248,8 @@ def _suite_findings(contract: Contract, load_id: int, changed: list[date], *, wh
     compiled = compile_contract(contract)
     _ensure_accepted(accepted_feeds(contract), settings().contracts)
     table = stage_name(contract, load_id)
+    with connect(autocommit=True) as connection:
+        analyze(connection, stage_table(contract, load_id))
     if not whole:
         table = _changed_view(contract, load_id, changed)
     url = sqlalchemy_url(warehouse_url())

@@ -47,29 +47,56 @@ class Written:
 def digest_periods(connection: psycopg.Connection, contract: Contract, load_id: int) -> list[PeriodDigest]:
     """Digest every period of a stage table and compare with what was last accepted. One scan of the stage table.
 
-    Two sums of a 64-bit row hash (its low and its high half) and the count: independent of order, and unlike XOR not
-    blind to a row that comes twice. Periods accepted under another text of the contract count as changed: what a new
+    The sum of a 64-bit hash of every row, and the count: independent of order, and unlike XOR not blind to a row that
+    comes twice. Periods accepted under another text of the contract count as changed: what a new
     rule would say of them is not known.
     """
-    period, *rest = contract.key_names
+    period, *axes = contract.key
     rows = connection.execute(
         sql.SQL(
             "select d.period, d.rows, d.digest,"
             " (p.rows, p.digest, l.contract_sha256) is distinct from (d.rows, d.digest, {contract}) from ("
-            " select {period} as period, count(*) as rows,"
-            " sum(hash & 4294967295)::text || '.' || sum(hash >> 32)::text as digest"
-            " from (select {period}, hash_record_extended(row({columns}), 0) as hash from {stage}) as hashed group by 1"
+            " select {period} as period, count(*) as rows, sum({hash})::text as digest from {stage} group by 1"
             ") as d left join ops.period_digest as p on p.feed = %s and p.period = d.period"
             " left join ops.load as l on l.load_id = p.load_id order by d.period"
         ).format(
             contract=sql.Literal(contract.sha256),
-            period=sql.Identifier(period),
-            columns=names([*rest, *(column.name for column in contract.said_columns)]),
+            period=sql.Identifier(period.name),
+            hash=_row_hash([*axes, *contract.said_columns]),
             stage=stage_table(contract, load_id),
         ),
         [contract.feed],
     ).fetchall()
     return [PeriodDigest(*row) for row in rows]
+
+
+# A value that no cell can hold stands for "none", so that rows can be compared by hash (nulls are equal to nothing).
+_NONE = {
+    "integer": sql.SQL("-2147483648"),
+    "bigint": sql.SQL("-9223372036854775808"),
+    "numeric": sql.SQL("'NaN'"),
+    "date": sql.SQL("'infinity'"),
+    "boolean": sql.SQL("null"),
+    "text": sql.SQL("''"),
+}
+# The hash functions of the types' own hash indexes, by seed; chained they cost a quarter of hashing a record.
+_HASH = {
+    "integer": sql.SQL("hashint4extended({value}, {seed})"),
+    "bigint": sql.SQL("hashint8extended({value}, {seed})"),
+    "numeric": sql.SQL("hash_numeric_extended({value}, {seed})"),
+    "date": sql.SQL("hashtextextended({value}::text, {seed})"),
+    "boolean": sql.SQL("hashtextextended(coalesce({value}::text, ''), {seed})"),
+    "text": sql.SQL("hashtextextended({value}, {seed})"),
+}
+
+
+def _row_hash(columns: list[Column]) -> sql.Composable:
+    """A 64-bit hash over columns: each one's hash is the seed of the next."""
+    hashed: sql.Composable = sql.SQL("0")
+    for column in columns:
+        value = sql.SQL("coalesce({}, {})").format(sql.Identifier(column.name), _NONE[column.sql_type])
+        hashed = _HASH[column.sql_type].format(value=value, seed=hashed)
+    return hashed
 
 
 def changed_periods(connection: psycopg.Connection, contract: Contract, load_id: int) -> list[PeriodDigest]:
@@ -182,16 +209,6 @@ def _write_all(
     if empty:
         create_current_index(connection, contract)
     return opened
-
-
-# A value that no cell can hold stands for "none", so that rows can be compared by hash (nulls are equal to nothing).
-_NONE = {
-    "integer": sql.SQL("-2147483648"),
-    "bigint": sql.SQL("-9223372036854775808"),
-    "numeric": sql.SQL("'NaN'"),
-    "date": sql.SQL("'infinity'"),
-    "text": sql.SQL("''"),
-}
 
 
 def _same(column: Column) -> sql.Composed:
