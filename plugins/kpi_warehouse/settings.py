@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     postgres_user: str | None = None
     api_port: int | None = None
     stage_processes: int = 2
+    inbox_settle_seconds: float = 2.0
+    inbox_poll_seconds: float = 5.0
     preload: bool = True
     task_retries: int = 3
     task_retry_seconds: int = 60

@@ -1,0 +1,231 @@
+"""Reception: what happens to a file between the first look at it and its place in the book of deliveries.
+
+Every change is written down before the next step, under a lock of the inbox (what was seen), of the delivery (who has it
+in hand) or of its feed (are these bytes new). So two scanners at once make one delivery, and a kill leaves nothing undone
+that the next look would not do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from kpi_warehouse.warehouse.connection import connect
+from kpi_warehouse.warehouse.deliveries import ACCEPTED, COLUMNS, FEED_LOCK, REFUSED, Delivery, find_delivery
+from kpi_warehouse.warehouse.landing import Landed
+
+INBOX_LOCK = 0x4B50_4942
+# First half of the advisory lock key of a delivery in hand; the second is its number.
+DELIVERY_LOCK = 0x4B5044
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file as a listing shows it. `location` tells it from every other; `file_name` is for people."""
+
+    file_name: str
+    location: str
+    bytes: int
+    mtime: datetime | None
+
+
+def note_seen(inbox: str, files: Sequence[Seen], settle_seconds: float) -> list[Delivery]:
+    """Write down what a look into an inbox found; returns the deliveries that wait for reception.
+
+    These are the files that were seen with the same size and time at least `settle_seconds` ago, in the order of
+    their arrival, and those that matched no contract when they were looked at before (a contract may have come since).
+
+    Args:
+        inbox: the address that all locations begin with. Files of it that are gone before they were taken are forgotten.
+    """
+    with connect() as connection:
+        connection.execute("select pg_advisory_xact_lock(%s)", [INBOX_LOCK])
+        locations = [file.location for file in files]
+        known = {
+            (row[0], row[1], row[2])
+            for row in connection.execute(
+                "select location, mtime, bytes from ops.delivery where location = any(%s)", [locations]
+            )
+        }
+        connection.execute(
+            "delete from ops.delivery where state = 'settling' and starts_with(location, %s)"
+            " and location <> all(%s)",
+            [f"{inbox}/", locations],
+        )
+        for file in files:
+            if (file.location, file.mtime, file.bytes) not in known:
+                connection.execute(
+                    "insert into ops.delivery (file_name, location, bytes, mtime, state) values (%s, %s, %s, %s, 'settling')"
+                    " on conflict (location) where state = 'settling' do update set bytes = excluded.bytes,"
+                    " mtime = excluded.mtime, seen_at = clock_timestamp(), attempts = 0",
+                    [file.file_name, file.location, file.bytes, file.mtime],
+                )
+        # A file that went back to an earlier state of itself leaves a row of the state in between.
+        connection.execute(
+            "delete from ops.delivery as d using unnest(%s::text[], %s::timestamptz[], %s::bigint[]) as f(location, mtime, bytes)"
+            " where d.state = 'settling' and d.location = f.location"
+            " and (d.mtime is distinct from f.mtime or d.bytes <> f.bytes)",
+            [locations, [file.mtime for file in files], [file.bytes for file in files]],
+        )
+        return (
+            connection.cursor(row_factory=class_row(Delivery))
+            .execute(
+                f"select {COLUMNS} from ops.delivery as d"
+                " join unnest(%s::text[], %s::timestamptz[], %s::bigint[]) as f(l, m, b)"
+                " on d.location = f.l and d.mtime is not distinct from f.m and d.bytes = f.b"
+                " where state = 'unmatched' or (state = 'settling'"
+                " and seen_at <= clock_timestamp() - make_interval(secs => %s)) order by delivery_id",
+                [locations, [file.mtime for file in files], [file.bytes for file in files], settle_seconds],
+            )
+            .fetchall()
+        )
+
+
+def note_pulled(feed: str, seen: Seen, sha256: str, validators: dict[str, str]) -> Delivery:
+    """Write down what was pulled from an address; the same bytes as the last time are the same delivery."""
+    with connect() as connection:
+        connection.execute("select pg_advisory_xact_lock(%s)", [INBOX_LOCK])
+        cursor = connection.cursor(row_factory=class_row(Delivery))
+        last = cursor.execute(
+            f"select {COLUMNS} from ops.delivery where location = %s order by delivery_id desc limit 1",
+            [seen.location],
+        ).fetchone()
+        if last is not None and last.sha256 == sha256:
+            connection.execute(
+                "update ops.delivery set validators = %s where delivery_id = %s",
+                [Jsonb(validators), last.delivery_id],
+            )
+            return last
+        made = cursor.execute(
+            "insert into ops.delivery (feed, file_name, location, bytes, mtime, sha256, validators, state)"
+            " values (%s, %s, %s, %s, clock_timestamp(), %s, %s, 'settling')"
+            " on conflict (location) where state = 'settling' do update set bytes = excluded.bytes,"
+            " mtime = excluded.mtime, sha256 = excluded.sha256, validators = excluded.validators, attempts = 0"
+            f" returning {COLUMNS}",
+            [feed, seen.file_name, seen.location, seen.bytes, sha256, Jsonb(validators)],
+        ).fetchone()
+        assert made is not None
+        return made
+
+
+def validators_of(location: str) -> dict[str, str]:
+    """ETag and Last-Modified of what was last taken from an address; empty when the last answer was of no use."""
+    with connect() as connection:
+        row = connection.execute(
+            "select validators, state from ops.delivery where location = %s order by delivery_id desc limit 1",
+            [location],
+        ).fetchone()
+    return dict(row[0]) if row and row[1] not in ("settling", *REFUSED) else {}
+
+
+@contextmanager
+def receiving(delivery_id: int) -> Iterator[psycopg.Connection | None]:
+    """Take a delivery into hand: a connection that holds its lock, or None when there is nothing (left) to do.
+
+    The try is counted before it begins, so that a file which kills its reader is known by that.
+    """
+    connection = connect()
+    try:
+        locked = connection.execute(
+            "select pg_try_advisory_lock(%s, %s::integer)", [DELIVERY_LOCK, delivery_id]
+        ).fetchone()
+        counted = (
+            locked
+            and locked[0]
+            and connection.execute(
+                "update ops.delivery set attempts = attempts + 1 where delivery_id = %s and state in ('settling', 'unmatched')"
+                " returning delivery_id",
+                [delivery_id],
+            ).fetchone()
+        )
+        connection.commit()
+        yield connection if counted else None
+    finally:
+        connection.close()
+
+
+def unsettle(connection: psycopg.Connection, delivery_id: int) -> Delivery:
+    """The file moved while it was read: nothing was taken, the next look sees how it is now."""
+    connection.execute(
+        "update ops.delivery set seen_at = clock_timestamp(), attempts = attempts - 1 where delivery_id = %s",
+        [delivery_id],
+    )
+    connection.commit()
+    return find_delivery(connection, delivery_id)
+
+
+def refuse(
+    connection: psycopg.Connection,
+    delivery_id: int,
+    state: Literal["unmatched", "refused_personal", "unreadable"],
+    message_ja: str,
+    *,
+    feed: str | None,
+    sha256: str | None,
+) -> Delivery:
+    """Write down that a file was not taken, and why. Nothing of it is kept but its digest, name and size."""
+    connection.execute(
+        "update ops.delivery set state = %s, message_ja = %s, feed = %s, sha256 = coalesce(%s, sha256), attempts = 0,"
+        " settled_at = clock_timestamp() where delivery_id = %s",
+        [state, message_ja, feed, sha256, delivery_id],
+    )
+    connection.commit()
+    return find_delivery(connection, delivery_id)
+
+
+def accept(
+    connection: psycopg.Connection, delivery_id: int, feed: str, landed: Landed, media_type: str
+) -> Delivery:
+    """Write down that the landed bytes are a delivery of the feed; `duplicate` when the feed has them already."""
+    connection.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [FEED_LOCK, feed])
+    earlier = (
+        connection.cursor(row_factory=class_row(Delivery))
+        .execute(
+            f"select {COLUMNS} from ops.delivery where feed = %s and sha256 = %s and state = any(%s)",
+            [feed, landed.sha256, list(ACCEPTED)],
+        )
+        .fetchone()
+    )
+    if earlier is None:
+        connection.execute(
+            "insert into ops.landed (sha256, bytes, location, media_type) values (%s, %s, %s, %s) on conflict do nothing",
+            [landed.sha256, landed.bytes, landed.location, media_type],
+        )
+    connection.execute(
+        "update ops.delivery set state = %s, feed = %s, sha256 = %s, message_ja = %s, attempts = 0,"
+        " received_at = clock_timestamp(), settled_at = case when %s then clock_timestamp() end where delivery_id = %s",
+        [
+            "received" if earlier is None else "duplicate",
+            feed,
+            landed.sha256,
+            "受け付けました。取り込みを待っています。"
+            if earlier is None
+            else _same_bytes(connection, earlier),
+            earlier is not None,
+            delivery_id,
+        ],
+    )
+    connection.commit()
+    return find_delivery(connection, delivery_id)
+
+
+def _same_bytes(connection: psycopg.Connection, earlier: Delivery) -> str:
+    """The duplicate in words; it differs when something else came in between, because then somebody may want to go back."""
+    message = (
+        f"受付番号 {earlier.delivery_id}（{earlier.file_name}、{earlier.received_at:%Y-%m-%d %H:%M} 受付）と"
+        "同じ内容のため、何もしていません。"
+    )
+    later = connection.execute(
+        "select max(delivery_id) from ops.delivery where feed = %s and state = any(%s) and received_at > %s",
+        [earlier.feed, list(ACCEPTED), earlier.received_at],
+    ).fetchone()
+    if later and later[0] is not None:
+        message += f"その後に受付番号 {later[0]} を受け付けています。前の内容に戻す場合は、運用担当に再取込を依頼してください。"
+    return message
