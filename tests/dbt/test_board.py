@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -33,6 +34,17 @@ def kpi(kpi_id: str) -> dict[str, Any]:
 def test_the_board_shows_every_kpi_of_the_plans() -> None:
     strategy = [f"K{n:02}" for n in range(1, 7)] + ["T04"] + [f"K{n:02}" for n in range(7, 13)]
     assert [row["kpi_id"] for row in marts.board()] == strategy + [f"D{n:02}" for n in range(1, 20)]
+
+
+def test_every_state_that_a_load_can_have_is_explained(loader: psycopg.Connection) -> None:
+    """A load that waits while marts are built must not fail the build for want of a word."""
+    (rule,) = loader.execute(
+        "select pg_get_constraintdef(oid) from pg_constraint where conname = 'load_state_check'"
+    ).fetchone() or ("",)
+    states = set(re.findall(r"'(\w+)'::text", rule))
+    assert len(states) > 5
+    explained = rows(loader, "select code from marts.dim_status where domain = 'load_state'")
+    assert states == {code for (code,) in explained}
 
 
 def test_the_headline_kpi_is_maintained_in_2024() -> None:

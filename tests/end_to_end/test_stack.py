@@ -341,12 +341,20 @@ def test_a_backfill_loads_its_months_and_marts_follow_with_the_same_months(
     soon(lambda: len(ended(MOVES, "backfill")) == len(MONTHS))
     assert ended(MOVES, "backfill") == everything
     soon(lambda: len(ended("marts", "asset_triggered")) >= len(MONTHS))
-    assert ended("marts", "asset_triggered") == everything
+    assert ended("marts", "asset_triggered") == everything, errors_in_logs(home, "marts")
 
     after = book(home)
     assert len(after.builds) == len(before.builds) + 1
     closed = home.rows(f"select distinct period::text from raw.{MOVES} where known_to < 'infinity'")
     assert closed == [(f"{MONTHS[1]}-01",)]
+
+
+def errors_in_logs(home: Home, dag_id: str) -> str:
+    """What the tasks of a DAG said when they failed."""
+    logs = (home.path / "airflow" / "logs").glob(f"dag_id={dag_id}/**/*.log")
+    return "\n".join(
+        line for log in logs for line in log.read_text("utf-8").splitlines() if '"level":"error"' in line
+    )
 
 
 def test_a_missed_deadline_is_noted_on_the_load_that_waits(
