@@ -78,7 +78,7 @@ _SPACED_NAME = re.compile(
 _PLAIN_NAME = re.compile(rf"(?:{_KANJI}|[ぁ-ゖ]|[ァ-ヶ]){{3,7}}")
 # Old forms of letters that families keep.
 _OLD_FORMS = str.maketrans("髙﨑邊邉澤濱齋齊斉廣櫻嶋冨眞", "高崎辺辺沢浜斎斎斎広桜島富真")
-_FAMILIES = frozenset(name.translate(_OLD_FORMS) for name in _FAMILIES)
+_FAMILIES = frozenset(name.translate(_OLD_FORMS) for name in SURNAMES)
 _OTHER_NAME = re.compile(r"[A-Za-z][A-Za-z'-]*[ ,.]+[A-Za-z][A-Za-z .'-]*|[ぁ-ゖァ-ヶー]+ [ぁ-ゖァ-ヶー]+")
 _GIVEN = re.compile(rf"{_KANJI}{{1,3}}|[ぁ-ゖ]{{2,4}}|[ァ-ヶー]{{2,5}}")
 # 山口県, 中村製作所, 清水地区: a family name with one of these at the end is a place, a firm or an office.
