@@ -45,6 +45,10 @@ class UnreadableValue(KpiError):
     """A cell of the source cannot be read under the contract; the message names its place and text."""
 
 
+class UnreadableFile(KpiError):
+    """A file cannot be read at all (password, cut off, not its format, too large); the message says what was found."""
+
+
 class GateRejected(KpiError):
     """The gate refused the delivery: nothing of it is published and the last good data stays."""
 

@@ -1,0 +1,147 @@
+"""What every reader of a departmental file hands over: sheets of cells, each with its place and what a person sees there.
+
+A workbook, a delimited text and a JSON document look the same from here on, so the layout engine knows one shape only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Context, Decimal
+from functools import lru_cache
+from typing import overload
+
+Value = str | int | float | Decimal | date | datetime | bool | None
+Number = int | Decimal
+
+# Excel keeps doubles and shows at most 15 significant digits; what lies behind is noise of binary fractions.
+_SHOWN = Context(prec=15)
+# Rows of a long sheet kept after they were built: enough for a header and the rows around it, little memory.
+_KEPT_ROWS = 4096
+
+
+@dataclass(slots=True)
+class Cell:
+    """One cell.
+
+    Args:
+        value: the value with its true type; None for an empty cell, and for a formula that was never calculated.
+        place: where a person finds it: `移住!C5`, `行12:4`, `/records/0/name`.
+        text: what a person sees there as far as known: a number in plain decimals, a date as YYYY-MM-DD.
+        hidden: its row or its column is hidden.
+        formula: text of the formula without `=`; `value` is then the result the file was saved with.
+        merged_from: 0-based (row, column) of the top-left cell of the merged area; None outside and for that cell itself.
+    """
+
+    value: Value
+    place: str
+    text: str
+    hidden: bool = False
+    formula: str | None = None
+    merged_from: tuple[int, int] | None = None
+
+
+@dataclass
+class Sheet:
+    """One sheet: rows of equal length from A1 on, without the empty rows and columns behind the last value."""
+
+    name: str
+    rows: Sequence[list[Cell]]
+    hidden: bool = False
+
+
+@dataclass
+class Book:
+    """What a file holds.
+
+    Args:
+        sheets: in the order of the file, hidden ones too.
+        format: xlsx, xlsm, xls, ods, csv or json.
+        encoding: of a text file, as verified; None for a workbook.
+        properties: custom document properties, and defined names that stand for a constant (`kpi_contract`).
+        notes: what the person who sent the file should know though it was read, in Japanese (macros are not run).
+    """
+
+    sheets: list[Sheet]
+    format: str
+    encoding: str | None = None
+    properties: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+class Rows(Sequence[list[Cell]]):
+    """Rows whose cells are built when looked at: a million cells as objects would cost more than reading the file.
+
+    The last rows built are kept, so looking again at a row gives the same cells.
+    """
+
+    def __init__(self, count: int, build: Callable[[int], list[Cell]]) -> None:
+        self._count, self._build = count, build
+        self._kept: dict[int, list[Cell]] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> list[Cell]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[list[Cell]]: ...
+    def __getitem__(self, index: int | slice) -> list[Cell] | list[list[Cell]]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(self._count))]
+        if index < 0:
+            index += self._count
+        row = self._kept.get(index)
+        if row is None:
+            if not 0 <= index < self._count:
+                raise IndexError(index)
+            if len(self._kept) >= _KEPT_ROWS:
+                self._kept.clear()
+            row = self._kept[index] = self._build(index)
+        return row
+
+
+@lru_cache(maxsize=65536)
+def number(value: float) -> Number:
+    """The number Excel shows for a double: `0.30000000000000004` → `0.3`, `3.0` → `3`; exact for up to 15 digits."""
+    if value.is_integer() and abs(value) < 1e15:
+        return int(value)
+    shown = _SHOWN.create_decimal(repr(value))
+    return (
+        int(shown)
+        if shown == shown.to_integral_value() and abs(shown) < Decimal("1e15")
+        else shown.normalize()
+    )
+
+
+def text_of(value: Value) -> str:
+    """What a person sees: plain decimals, dates as YYYY-MM-DD, TRUE and FALSE as Excel writes them; "" for None."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case bool():
+            return "TRUE" if value else "FALSE"
+        case int():
+            return str(value)
+        case float():
+            return format(number(value), "f")
+        case Decimal():
+            return format(value, "f")
+        case datetime():
+            return value.isoformat(" ")
+        case _:
+            return value.isoformat()
+
+
+@lru_cache(maxsize=1024)
+def column_letters(column: int) -> str:
+    """0 → A, 25 → Z, 26 → AA."""
+    letters = ""
+    column += 1
+    while column:
+        column, rest = divmod(column - 1, 26)
+        letters = chr(65 + rest) + letters
+    return letters
