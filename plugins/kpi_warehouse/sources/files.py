@@ -27,7 +27,6 @@ from urllib.parse import unquote, urlsplit
 
 import fsspec
 import paramiko
-from fsspec.implementations.local import LocalFileSystem
 
 from kpi_warehouse.errors import KpiError, SourceUnavailable
 from kpi_warehouse.settings import settings
@@ -134,12 +133,12 @@ class Inbox:
         except Exception as error:
             raise self._unreachable(error) from None
         self._root = root.rstrip("/")
-        self._local = isinstance(self._files, LocalFileSystem)
 
     def files(self) -> list[tuple[Seen, str]]:
         """The files that may be deliveries, each with the path to read it by."""
         found = []
         try:
+            self._files.invalidate_cache()
             for entry in self._walk(self._root, 0):
                 path = str(entry["name"])
                 relative = path.removeprefix(self._root).lstrip("/")
@@ -162,7 +161,7 @@ class Inbox:
 
     def _walk(self, folder: str, depth: int) -> Iterator[dict[str, Any]]:
         try:
-            entries = self._files.ls(folder, detail=True, **({"refresh": True} if not self._local else {}))
+            entries = self._files.ls(folder, detail=True)
         except PermissionError:
             if depth == 0:
                 raise
@@ -200,8 +199,7 @@ class Inbox:
         return body
 
     def _same(self, path: str, file: Seen) -> None:
-        if not self._local:
-            self._files.invalidate_cache()
+        self._files.invalidate_cache()
         entry = self._files.info(path)
         if entry.get("islink") or (entry["size"], _mtime(entry)) != (file.bytes, file.mtime):
             raise FileMoved(f"{file.file_name} は読み取りの間に変わりました。", "inbox.moved")

@@ -63,8 +63,9 @@ def readable_name(raw: str) -> str:
         except (UnicodeError, ValueError):
             raw = os.fsencode(raw).decode("utf-8", "replace")
     # A full-width slash is a letter of a name; folded it would look like a path.
-    kept = raw.replace("／", "\x01").replace("＼", "\x02")
-    folded = unicodedata.normalize("NFKC", kept).replace("\x01", "／").replace("\x02", "＼")
+    folded = "".join(
+        part if part in "／＼" else unicodedata.normalize("NFKC", part) for part in re.split("([／＼])", raw)
+    )
     return re.sub(r" +", " ", folded).strip()
 
 
