@@ -1,8 +1,8 @@
 """
 # 片付け
 
-Once a day: drops stage tables that no load needs any more and closes loads nobody works on. Deletes no history and no
-landed bytes. Safe to run at any time.
+Once a day: drops stage tables that no load needs any more, closes loads nobody works on, removes what killed processes
+left in landing, and as-of builds older than a week. Deletes no history and no landed bytes. Safe to run at any time.
 """
 
 from airflow.sdk import DAG, CronTriggerTimetable, task
@@ -21,10 +21,10 @@ with DAG(
     tags=["maintenance"],
 ):
 
-    @task(doc_md="作業用の表を片付ける。")
+    @task(doc_md="作業用の表と、古い時点指定の構築を片付ける。")
     def sweep() -> int:
-        from kpi_warehouse import load
+        from kpi_warehouse import load, marts
 
-        return load.sweep()
+        return load.sweep() + marts.sweep()
 
     sweep()

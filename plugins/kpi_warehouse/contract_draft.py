@@ -6,27 +6,26 @@ from typing import Any
 
 import yaml
 
+from kpi_warehouse.contract_document import TO_BE_CHECKED
 from kpi_warehouse.sources.estat_answers import TableMeta
-
-CHECK = "（要確認）"
 
 
 def draft(feed: str, title_ja: str, owner: str, table_id: str, table: TableMeta) -> str:
     """YAML text of a contract that passes `kpi feed check`; meaning, marks and rules are for the author to write."""
     axes = [(name, axis) for name, axis in table.axes.items() if name != "time"]
     key = [
-        _property("period", "対象月", "time", "date", 1, f"対象月の初日。{CHECK}")
+        _property("period", "対象月", "time", "date", 1, f"対象月の初日。{TO_BE_CHECKED}")
         | {"customProperties": [{"property": "periodKind", "value": "月"}]}
     ]
     for position, (name, axis) in enumerate(axes, start=2):
         codes = [{"value": code, "label": entry.name} for code, entry in axis.codes.items()]
         key.append(
-            _property(f"{name}_code", axis.name, name, "string", position, f"{axis.name}。{CHECK}")
+            _property(f"{name}_code", axis.name, name, "string", position, f"{axis.name}。{TO_BE_CHECKED}")
             | {"enum": codes}
         )
-    value = _property("value", "値", "$", "integer", None, f"値の意味と単位。{CHECK}")
+    value = _property("value", "値", "$", "integer", None, f"値の意味と単位。{TO_BE_CHECKED}")
     value["customProperties"] = [
-        {"property": "marks", "value": {"-": CHECK, "***": CHECK, "X": "秘匿", "…": CHECK}}
+        {"property": "marks", "value": {"-": TO_BE_CHECKED, "***": TO_BE_CHECKED, "X": "秘匿", "…": TO_BE_CHECKED}}
     ]
     mark = _property(
         "value_mark", "値の記号", None, "string", None, "値が数値でないときの、元の記号そのまま。"
@@ -40,8 +39,8 @@ def draft(feed: str, title_ja: str, owner: str, table_id: str, table: TableMeta)
         "status": "draft",
         "tags": ["e-Stat"],
         "description": {
-            "purpose": f"{table.title}。{CHECK}",
-            "limitations": CHECK,
+            "purpose": f"{table.title}。{TO_BE_CHECKED}",
+            "limitations": TO_BE_CHECKED,
             "customProperties": [
                 {"property": "licence", "value": "政府標準利用規約（第2.0版）"},
                 {
@@ -59,7 +58,7 @@ def draft(feed: str, title_ja: str, owner: str, table_id: str, table: TableMeta)
                     {"property": "statsDataId", "value": table_id},
                     {"property": "statsCode", "value": table.stats_code},
                     {"property": "titleHolds", "value": [table.title]},
-                    {"property": "firstPeriod", "value": "2018-01", "description": CHECK},
+                    {"property": "firstPeriod", "value": "2018-01", "description": TO_BE_CHECKED},
                     {"property": "rereadMonths", "value": 3},
                 ],
             }

@@ -110,6 +110,12 @@ class ContractFile:
             f"{self.path}:{self.lines.get(place, 1)}: {name}: 見つかったもの：{shown}、期待：{expected}"
         )
 
+    def forbid(self, text: str, expected: str) -> None:
+        """Note a fault at every line that holds the text."""
+        for number, line in enumerate(self.text.splitlines(), 1):
+            if text in line:
+                self.faults.append(f"{self.path}:{number}: 見つかったもの：{line.strip()[:80]}、期待：{expected}")
+
     def raise_faults(self) -> None:
         """Raises:
         ContractError: faults were noted.

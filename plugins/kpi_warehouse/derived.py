@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from kpi_warehouse.contract import Contract, contracts
+from kpi_warehouse.contract import Contract, EstatSource, FileSource, contracts
 from kpi_warehouse.errors import ContractError
 from kpi_warehouse.settings import settings
 
@@ -49,6 +51,8 @@ def _derived() -> dict[Path, str]:
     project, known = settings().project, contracts(settings().contracts)
     return {
         project / "dbt_project/models/staging/_sources.generated.yml": _dbt_sources(known),
+        project / "dbt_project/seeds/file_feeds.generated.csv": _file_feeds(known),
+        project / "dbt_project/seeds/feed_codes.generated.csv": _feed_codes(known),
         project / "docs/feeds.md": _feeds_page(known),
     }
 
@@ -83,6 +87,54 @@ def _dbt_sources(known: tuple[Contract, ...]) -> str:
     )
 
 
+def _file_feeds(known: tuple[Contract, ...]) -> str:
+    """The departmental feeds, for the marts: one row per feed."""
+    rows = [[contract.feed, contract.title_ja, contract.owner, contract.credit] for contract in _files(known)]
+    return _csv(["feed", "feed_name", "owner_name", "credit"], rows)
+
+
+def _feed_codes(known: tuple[Contract, ...]) -> str:
+    """The codes of the departmental feeds in words, for the marts: one row per feed, column and code."""
+    rows = []
+    for contract in _files(known):
+        for column in contract.axes:
+            for position, (code, label) in enumerate(column.codes.items(), 1):
+                seed_id = column.seed_ids.get(code, "")
+                rows.append([contract.feed, column.name, code, label, seed_id, str(position)])
+    return _csv(["feed", "column_name", "code", "label_ja", "seed_id", "display_order"], rows)
+
+
+def _files(known: tuple[Contract, ...]) -> list[Contract]:
+    return [
+        contract
+        for contract in known
+        if isinstance(contract.source, FileSource) and contract.status == "active"
+    ]
+
+
+def _csv(header: list[str], rows: list[list[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([header, *rows])
+    return text.getvalue()
+
+
+def _how_it_comes(contract: Contract) -> str:
+    """Where a feed comes from and when, in words."""
+    source, sla = contract.source, contract.sla
+    if isinstance(source, EstatSource):
+        return (
+            f"- e-Stat 統計表 {source.table_id}\n"
+            f"- 取込：毎月（cron `{sla.cron}`、{sla.timezone}）、公表を最大 {sla.wait_days} 日待つ\n"
+            f"- 最初の月：{source.first_period}、毎回さかのぼる月数：{source.reread_months}\n"
+        )
+    place = f"取得先：{source.url}" if source.url else "受付フォルダーのファイル：" + "、".join(
+        f"`{name}`" for name in source.file_names
+    )
+    changed = "保留して所管課に確かめる" if source.revisions == "ask" else "新しい版として受け入れる"
+    return f"- {place}\n- 期日：cron `{sla.cron}`（{sla.timezone}）から {sla.wait_days} 日\n- 受け入れ済みの実績値が変わったとき：{changed}\n"
+
+
 def _feeds_page(known: tuple[Contract, ...]) -> str:
     pages = [f"<!-- {HEADER} -->\n# フィード一覧\n"]
     for contract in known:
@@ -98,10 +150,9 @@ def _feeds_page(known: tuple[Contract, ...]) -> str:
         marks = "、".join(f"`{mark}` {meaning}" for mark, meaning in contract.value.marks.items())
         pages.append(
             f"## {contract.title_ja}\n\n"
-            f"`{contract.feed}`　版 {contract.version}　所管 {contract.owner}　e-Stat {contract.source.table_id}\n\n"
+            f"`{contract.feed}`　版 {contract.version}　所管 {contract.owner}\n\n"
             f"{contract.description}\n\n"
-            f"- 取込：毎月（cron `{contract.sla.cron}`、{contract.sla.timezone}）、公表を最大 {contract.sla.wait_days} 日待つ\n"
-            f"- 最初の月：{contract.source.first_period}、毎回さかのぼる月数：{contract.source.reread_months}\n"
+            f"{_how_it_comes(contract)}"
             f"- 記号：{marks}\n"
             f"- ライセンス：{contract.licence}\n"
             f"- {contract.credit}\n\n"

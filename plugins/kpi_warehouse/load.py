@@ -8,14 +8,14 @@ in landing, so a load can go on in another process, or be replayed from its land
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from kpi_warehouse.contract import Contract, contracts, find_contract
+from kpi_warehouse.contract import Contract, contracts, estat_source, find_contract
 from kpi_warehouse.errors import GateRejected, KpiError
 from kpi_warehouse.gate.run import Verdict, judge, record
 from kpi_warehouse.readers.estat_pages import LandedPage, stage_pages
@@ -31,6 +31,7 @@ from kpi_warehouse.warehouse.history import (
     settle_held,
     write_history,
 )
+from kpi_warehouse.warehouse.landing import Landing
 from kpi_warehouse.warehouse.ledger import LOAD_LOCK, Step, open_load, read_load, step
 from kpi_warehouse.warehouse.tables import (
     create_stage,
@@ -82,7 +83,7 @@ def newest_period(feed: str) -> str | None:
         SourceUnavailable, SourceRefused: see `kpi_warehouse.errors`.
     """
     contract = contract_of(feed)
-    table = EstatClient.from_settings(settings()).describe(contract.source.table_id)
+    table = EstatClient.from_settings(settings()).describe(estat_source(contract).table_id)
     plan = make_plan(contract, table, None, set())
     return None if plan.waiting else f"{plan.period:%Y-%m}"
 
@@ -133,7 +134,7 @@ def fetch(
     load_id = open_load(contract, period=asked, trigger=trigger, run_ref=run_ref, forced=force)
     with step(load_id, "fetch") as current:
         client = EstatClient.from_settings(settings())
-        table = client.describe(contract.source.table_id)
+        table = client.describe(estat_source(contract).table_id)
         accepted = accepted_months(current.connection, contract)
         plan = make_plan(contract, table, period, accepted, since)
         if plan.waiting:
@@ -363,7 +364,7 @@ def replay(load_id: int) -> Published:
 
 
 def sweep() -> int:
-    """Drop stage tables that no load needs any more and close loads nobody works on; returns the tables dropped."""
+    """Drop stage tables that no load needs any more and what killed processes left; returns the tables dropped."""
     dropped = 0
     known = {contract.feed: contract for contract in feeds()}
     with connect() as connection:
@@ -385,4 +386,5 @@ def sweep() -> int:
             if feed in known:
                 drop_stage(connection, known[feed], load_id)
                 dropped += 1
+    Landing(settings().landing_url).sweep(datetime.now(UTC) - timedelta(days=1))
     return dropped

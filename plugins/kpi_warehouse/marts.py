@@ -41,6 +41,7 @@ BUILD_LOCK = 0x4B50_4942
 WAIT_FOR_OTHER_BUILD = "10min"
 # A BI query may still read the retired tables: it is not waited for, the next build drops them.
 WAIT_FOR_READERS = "2s"
+AS_OF_KEPT_DAYS = 7
 SOURCE_SUFFIXES = {".sql", ".yml", ".csv", ".md"}
 
 
@@ -342,6 +343,19 @@ def _drop_retired(connection: psycopg.Connection) -> None:
                 _drop_schemas(connection, name)
         except psycopg.errors.LockNotAvailable:
             continue
+
+
+def sweep() -> int:
+    """Drop as-of builds that are older than a week; they can be built again at any time. Returns how many."""
+    with connect("kpi_transformer", autocommit=True) as connection:
+        kept = connection.execute(
+            "select schema_name from ops.build where as_of is not null"
+            " and started_at > clock_timestamp() - make_interval(days => %s)",
+            [AS_OF_KEPT_DAYS],
+        ).fetchall()
+        old = set(_schemas(connection, r"marts\_asof\_%")) - {name for (name,) in kept}
+        _drop_schemas(connection, *sorted(old))
+    return len(old)
 
 
 def _read_board(connection: psycopg.Connection, schema: str) -> list[dict[str, Any]]:

@@ -118,6 +118,12 @@ def test_a_key_given_twice_is_an_error(tmp_path: Path) -> None:
     assert "二度" in caught.value.message_ja
 
 
+def test_a_contract_in_force_has_nothing_left_to_be_checked(tmp_path: Path) -> None:
+    path, line = broken(tmp_path, "tags: [e-Stat", "tags: [（要確認）, e-Stat")
+    with pytest.raises(ContractError, match=f":{line}: .*要確認"):
+        load_contract(path)
+
+
 def test_yaml_that_does_not_parse_names_the_line(tmp_path: Path) -> None:
     path, line = broken(tmp_path, "status: active", "status: active\n  : : broken")
     with pytest.raises(ContractError, match=f":{line + 1}:"):

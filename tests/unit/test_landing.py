@@ -13,6 +13,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,15 @@ def test_killed_in_the_middle_nothing_is_landed_and_the_next_put_is_whole(tmp_pa
     with pytest.raises(StorageFailed):
         store.get(SHA256)
     assert store.put(BODY).new and store.get(SHA256) == BODY
+
+
+def test_a_sweep_removes_old_temporaries_and_nothing_else(tmp_path: Path) -> None:
+    landing = Landing(tmp_path.as_uri())
+    landing.put(BODY)
+    left = tmp_path / f"{NAME}.{uuid.uuid4().hex}.part"
+    left.write_bytes(BODY[:10])
+    assert landing.sweep(datetime.now(UTC) - timedelta(days=1)) == 0
+    assert landing.sweep(datetime.now(UTC) + timedelta(seconds=5)) == 1
+    assert files(tmp_path) == [NAME]
+    assert landing.get(SHA256) == BODY
+    assert Landing((tmp_path / "nothing yet").as_uri()).sweep(datetime.now(UTC)) == 0

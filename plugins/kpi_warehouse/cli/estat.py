@@ -70,7 +70,7 @@ def values(
 
     from kpi_warehouse.cli.application import wrong_usage
     from kpi_warehouse.settings import settings
-    from kpi_warehouse.sources.estat import DataQuery, EstatClient
+    from kpi_warehouse.sources.estat import DataQuery, EstatClient, Page
 
     axes: dict[str, list[str]] = {}
     for condition in conditions:
@@ -78,7 +78,10 @@ def values(
         if not equals or not codes:
             wrong_usage(f"条件「{condition}」を読めません。例：area=43000,40000")
         axes[name] = codes.split(",")
-    for page in EstatClient.from_settings(settings()).pages(DataQuery(table, axes), on_restart=lambda: None):
+    pages: list[Page] = []  # shown when all are there: a table that moves meanwhile is read anew
+    for page in EstatClient.from_settings(settings()).pages(DataQuery(table, axes), on_restart=pages.clear):
+        pages.append(page)
+    for page in pages:
         data = json.loads(page.text())["GET_STATS_DATA"].get("STATISTICAL_DATA", {}).get("DATA_INF", {})
         found = data.get("VALUE", [])
         for cell in found if isinstance(found, list) else [found]:

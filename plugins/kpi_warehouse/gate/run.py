@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from kpi_warehouse.contract import Contract, Scope, Severity
+from kpi_warehouse.contract import Contract, FileSource, Scope, Severity
 from kpi_warehouse.errors import ContractError
 from kpi_warehouse.warehouse.connection import connect, sqlalchemy_url, warehouse_url
 from kpi_warehouse.warehouse.history import PeriodDigest, digest_periods
@@ -59,7 +59,7 @@ def judge(
     load_id: int,
     *,
     asked: list[date],
-    declared_rows: int,
+    declared_rows: int | None,
     staged_rows: int,
 ) -> tuple[Verdict, list[PeriodDigest]]:
     """Judge one staged load; returns the verdict and the digests of its periods.
@@ -68,7 +68,8 @@ def judge(
 
     Args:
         asked: months the pull asked for; each must have come.
-        declared_rows: the source's own count (sum of TOTAL_NUMBER over the requests).
+        declared_rows: the source's own count (sum of TOTAL_NUMBER over the requests); None for a file, whose totals are
+            rules of its contract.
         staged_rows: rows that arrived in the stage table.
     """
     accepted = _accepted_rows(connection, contract)
@@ -82,11 +83,9 @@ def judge(
             suite = _suite_findings(contract, load_id, [], whole=True)
             periods = coming.result()
     changed = [entry.period for entry in periods if entry.changed]
-    findings = [
-        _rows_match_source(declared_rows, staged_rows),
-        _months_delivered(asked, periods),
-        _coverage_kept(accepted, periods),
-    ]
+    findings = [_coverage_kept(accepted, periods)]
+    if declared_rows is not None:
+        findings += [_rows_match_source(declared_rows, staged_rows), _months_delivered(asked, periods)]
     sound = all(finding.success for finding in findings)
     if sound and not changed:
         return Verdict("inherited", findings, 0), periods
@@ -151,17 +150,25 @@ def record(connection: psycopg.Connection, contract: Contract, load_id: int, ver
             sql.SQL(
                 "insert into ops.held_row (load_id, feed, period, row, expectation, reason_ja, source_ref)"
                 " select g.load_id, {feed}, s.{period}, to_jsonb(s), g.expectation, g.reason_ja,"
-                " {table_id} || ' ' || concat_ws(' ', {key}) || ' p.' || s.source_page"
+                " {source_ref}"
                 " from {stage} as s join ops.gate_result as g on g.load_id = {load_id} and g.expectation = s.held_by"
             ).format(
                 feed=sql.Literal(contract.feed),
                 period=sql.Identifier(contract.period.name),
-                table_id=sql.Literal(contract.source.table_id),
-                key=names(contract.key_names, "s"),
+                source_ref=_source_ref(contract),
                 stage=stage_table(contract, load_id),
                 load_id=sql.Literal(load_id),
             )
         )
+
+
+def _source_ref(contract: Contract) -> sql.Composable:
+    """Where a staged row came from: the cell of a file, or table, codes and page of e-Stat."""
+    if isinstance(contract.source, FileSource):
+        return sql.SQL("s.source_cell")
+    return sql.SQL("{} || ' ' || concat_ws(' ', {}) || ' p.' || s.source_page").format(
+        sql.Literal(contract.source.table_id), names(contract.key_names, "s")
+    )
 
 
 def _rows_match_source(declared: int, staged: int) -> Finding:
@@ -245,7 +252,7 @@ def _suite_findings(contract: Contract, load_id: int, changed: list[date], *, wh
     from kpi_warehouse.gate.suite import accepted_feeds, compile_contract, validate
     from kpi_warehouse.settings import settings
 
-    compiled = compile_contract(contract)
+    compiled = compile_contract(contract, load_id)
     _ensure_accepted(accepted_feeds(contract), settings().contracts)
     table = stage_name(contract, load_id)
     with connect(autocommit=True) as connection:
@@ -347,7 +354,7 @@ def _hold(
     """Mark the rows that a row rule found; returns how many were marked by this rule."""
     from kpi_warehouse.gate.suite import compile_contract
 
-    query = compile_contract(contract).queries[finding.expectation]
+    query = compile_contract(contract, load_id).queries[finding.expectation]
     stage = stage_table(contract, load_id)
     batch = sql.SQL("(select * from {} where {} = any({}))").format(
         stage, sql.Identifier(contract.period.name), sql.Literal(changed)

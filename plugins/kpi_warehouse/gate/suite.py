@@ -24,11 +24,13 @@ from great_expectations.expectations.core.unexpected_rows_expectation import Une
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.metadata_types import FailureSeverity
 
-from kpi_warehouse.contract import Contract, Rule
+from kpi_warehouse.contract import Contract, FileSource, Rule
 from kpi_warehouse.errors import ContractError
+from kpi_warehouse.warehouse.tables import stage_name
 
 _PLACEHOLDER = re.compile(r"\{([a-z_:]+)\}")
 MARKS_KNOWN = "marks_known"
+ACCEPTED_KEPT = "accepted_value_kept"
 
 
 class ExpectNoRuleBroken(UnexpectedRowsExpectation):
@@ -79,16 +81,19 @@ class Compiled:
         return ExpectationSuite(name="single", expectations=expectations)
 
 
-def compile_contract(contract: Contract) -> Compiled:
-    """Make the suite of a contract.
+def compile_contract(contract: Contract, load_id: int = 0) -> Compiled:
+    """Make the suite of a contract for one load.
 
     Raises:
         ContractError: a rule uses an expectation or a placeholder that does not exist.
     """
-    rules = {rule.name: rule for rule in (*contract.rules, _marks_known(contract))}
-    queries = {name: _standalone(contract, rule) for name, rule in rules.items()}
+    implied = [_marks_known(contract)]
+    if isinstance(contract.source, FileSource) and contract.source.revisions == "ask":
+        implied.append(_accepted_kept(contract))
+    rules = {rule.name: rule for rule in (*contract.rules, *implied)}
+    queries = {name: _standalone(contract, rule, load_id) for name, rule in rules.items()}
     counts = "\nunion all\n".join(
-        f"select '{name}' as rule, count(*) as violations from ({_resolve(contract, rule)}) as q"
+        f"select '{name}' as rule, count(*) as violations from ({_resolve(contract, rule, load_id)}) as q"
         for name, rule in rules.items()
     )
     everything = " ".join(_query(contract, rule) for rule in rules.values())
@@ -128,6 +133,25 @@ def _marks_known(contract: Contract) -> Rule:
     )
 
 
+def _accepted_kept(contract: Contract) -> Rule:
+    """Two deliveries of one period that differ are a question to the owner, not an overwrite."""
+    key = ", ".join(f"h.{name}" for name in contract.key_names)
+    mine = ", ".join(f"r.{name}" for name in contract.key_names)
+    value = contract.value.name
+    return Rule(
+        name=ACCEPTED_KEPT,
+        severity="critical",
+        scope="rows",
+        reason_ja="一度受け入れた実績値が変わっていないこと。変わった値は、所管課が確かめて承認するまで保留する。",
+        expectation="unexpected_rows_expectation",
+        kwargs={
+            "unexpected_rows_query": f"select r.*, h.{value} as accepted_value from {{batch}} as r"
+            f" join {{history}} as h on ({key}) = ({mine})"
+            f" where h.value_status = 'actual' and h.{value} is distinct from r.{value}"
+        },
+    )
+
+
 def _query(contract: Contract, rule: Rule) -> str:
     if rule.expectation != "unexpected_rows_expectation":
         raise ContractError(
@@ -138,7 +162,7 @@ def _query(contract: Contract, rule: Rule) -> str:
     return str(rule.kwargs["unexpected_rows_query"])
 
 
-def _resolve(contract: Contract, rule: Rule) -> str:
+def _resolve(contract: Contract, rule: Rule, load_id: int) -> str:
     """Put tables where the placeholders stand. `{batch}` becomes the CTE `changed`, so that GX fills it in once."""
 
     def table(match: re.Match[str]) -> str:
@@ -147,15 +171,27 @@ def _resolve(contract: Contract, rule: Rule) -> str:
             return "changed"
         if name in contract.gate_views:
             return name
+        if name == "checks" and isinstance(contract.source, FileSource):
+            return _stated_totals(contract, load_id)
         if name == "history" or (name == "accepted" and feed):
             return f"(select * from raw.{feed or contract.feed} where known_to = 'infinity')"
         raise ContractError(
             f"{contract.path.name}: 規則 {rule.name} の {{{match[1]}}} は決められた表ではありません。"
-            f"期待：batch、history、accepted:<フィード>、{'、'.join(contract.gate_views)}",
+            f"期待：batch、history、checks（ファイルの計）、accepted:<フィード>、{'、'.join(contract.gate_views)}",
             "contract.placeholder",
         )
 
     return _PLACEHOLDER.sub(table, _query(contract, rule))
+
+
+def _stated_totals(contract: Contract, load_id: int) -> str:
+    """The file's own totals beside the sum of the cells they speak of; a total over a cell without number says nothing."""
+    return (
+        "(select c.name, c.place, c.label, c.stated, t.computed from ops.stated_total as c cross join lateral"
+        f" (select sum(s.{contract.value.name}) as computed, count(s.{contract.value.name}) as numbers"
+        f' from stage."{stage_name(contract, load_id)}" as s where s.source_cell = any(c.members)) as t'
+        f" where c.load_id = {load_id} and t.numbers = cardinality(c.members))"
+    )
 
 
 def _views(contract: Contract, text: str) -> str:
@@ -168,8 +204,8 @@ def _views(contract: Contract, text: str) -> str:
     return "with " + ", ".join(["changed as not materialized (select * from {batch})", *used])
 
 
-def _standalone(contract: Contract, rule: Rule) -> str:
-    return f"{_views(contract, _query(contract, rule))} select * from ({_resolve(contract, rule)}) as q"
+def _standalone(contract: Contract, rule: Rule, load_id: int) -> str:
+    return f"{_views(contract, _query(contract, rule))} select * from ({_resolve(contract, rule, load_id)}) as q"
 
 
 def accepted_feeds(contract: Contract) -> set[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
-from kpi_warehouse.contract import Contract
+from kpi_warehouse.contract import Contract, estat_source
 from kpi_warehouse.errors import KpiError, SourceChanged
 from kpi_warehouse.readers.estat_json import month_code, month_of
 from kpi_warehouse.sources.estat import DataQuery
@@ -47,14 +47,14 @@ def make_plan(
     """
     fixed = check_definition(contract, table)
     published = sorted(month for code in table.axes["time"].codes if (month := month_of(code)))
-    published = [month for month in published if month >= contract.source.first_period]
+    published = [month for month in published if month >= estat_source(contract).first_period]
     if not published or (period and period > published[-1]):
         newest = published[-1] if published else "なし"
-        expected = period or contract.source.first_period
+        expected = period or estat_source(contract).first_period
         return Plan(
             date.fromisoformat(f"{expected}-01"),
             [],
-            DataQuery(contract.source.table_id, {}),
+            DataQuery(estat_source(contract).table_id, {}),
             True,
             f"{expected} はまだ公表されていません（提供元の最新は {newest}）。公表を待ちます。",
         )
@@ -66,7 +66,7 @@ def make_plan(
     first, last = _month(published[0]), _month(period or published[-1])
     missing = [month for month in months_between(first, last) if month not in accepted]
     wanted = [_month(since)] if since else []
-    start = max(first, min([_back(last, contract.source.reread_months), *missing, *wanted]))
+    start = max(first, min([_back(last, estat_source(contract).reread_months), *missing, *wanted]))
     months = months_between(start, last)
     offered = table.axes["time"].codes
     codes = [code for month in months if (code := month_code(f"{month:%Y-%m}")) in offered]
@@ -76,7 +76,7 @@ def make_plan(
         ]
         for axis in contract.axes
     }
-    return Plan(last, months, DataQuery(contract.source.table_id, {**axes, **fixed, "time": codes}), False)
+    return Plan(last, months, DataQuery(estat_source(contract).table_id, {**axes, **fixed, "time": codes}), False)
 
 
 def check_definition(contract: Contract, table: TableMeta) -> dict[str, list[str]]:
@@ -85,7 +85,7 @@ def check_definition(contract: Contract, table: TableMeta) -> dict[str, list[str
     Raises:
         SourceChanged: with what was found and what was expected.
     """
-    source = contract.source
+    source = estat_source(contract)
 
     def changed(what: str, found: object, expected: object) -> SourceChanged:
         return SourceChanged(
@@ -129,7 +129,7 @@ def _fixed_axes(
         if len(axis.codes) == 1:
             fixed[name] = list(axis.codes)
             continue
-        choice = next((entry.code for entry in contract.source.fixed_axes if entry.holds in axis.codes), None)
+        choice = next((entry.code for entry in estat_source(contract).fixed_axes if entry.holds in axis.codes), None)
         if choice is None:
             raise changed("軸", f"{name}（{axis.name}）", "契約にない軸はないこと")
         fixed[name] = [choice]

@@ -14,6 +14,7 @@ import os
 import re
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -113,6 +114,18 @@ class Landing:
             raise self._failed("読み出し", sha256, FileNotFoundError(errno.ENOENT, "No such file"))
         return path
 
+    def sweep(self, before: datetime) -> int:
+        """Remove temporaries that killed processes left before an instant; returns how many."""
+        removed = 0
+        try:
+            for path, info in self._files.find(self._root, detail=True).items():
+                if path.endswith(".part") and _modified(info) < before:
+                    self._files.rm_file(path)
+                    removed += 1
+        except FileNotFoundError:
+            return removed
+        return removed
+
     def location(self, sha256: str) -> str:
         """The address of an object, without passwords."""
         return f"{self._shown}/{_name(sha256)}"
@@ -159,6 +172,14 @@ class Landing:
 
     def _path(self, sha256: str) -> str:
         return f"{self._root}/{_name(sha256)}"
+
+
+def _modified(info: dict[str, Any]) -> datetime:
+    """When an object was last written; one whose store does not say is taken for new."""
+    said = info.get("mtime") or info.get("LastModified") or info.get("created")
+    if isinstance(said, int | float):
+        return datetime.fromtimestamp(said, UTC)
+    return said if isinstance(said, datetime) and said.tzinfo else datetime.now(UTC)
 
 
 def _name(sha256: str) -> str:

@@ -1,0 +1,141 @@
+"""A division's landed file → rows of a stage table, stated totals and faulty cells.
+
+The file is read whole by the reader of its format, interpreted by the contract's layout, and written only when every
+cell was understood: one faulty cell sends the file back with all its faults, since a sheet that was half read looks
+complete to whoever sees the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import psycopg
+
+from kpi_warehouse.contract import Contract, FileSource, file_source
+from kpi_warehouse.errors import GateRejected
+from kpi_warehouse.readers.delimited import read_delimited
+from kpi_warehouse.readers.grid import Book
+from kpi_warehouse.readers.json_records import read_json
+from kpi_warehouse.readers.layout import CellFault, MeasureRow, Reading, read_layout
+from kpi_warehouse.readers.workbook import read_workbook
+from kpi_warehouse.warehouse.tables import copy_statement
+
+SHOWN_FAULTS = 5
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """What was staged: rows, and the first and last period start among them."""
+
+    rows: int
+    period_from: date
+    period_to: date
+
+
+def open_book(source: FileSource, body: bytes, name: str) -> Book:
+    """Read a file by its format.
+
+    Raises:
+        UnreadableFile: not of this format, protected, broken or too large; with what was found.
+    """
+    if source.format == "workbook":
+        return read_workbook(body, name)
+    if source.format == "json":
+        return read_json(body, name, source.records)
+    return read_delimited(body, name, encoding=source.encoding, delimiter=source.delimiter)
+
+
+def read_file(contract: Contract, body: bytes, name: str) -> Reading:
+    """Read and interpret a file; faults are in the result, not raised.
+
+    Raises:
+        UnreadableFile: nothing of it could be read.
+    """
+    source = file_source(contract)
+    return read_layout(open_book(source, body, name), contract)
+
+
+def stage_file(
+    connection: psycopg.Connection, contract: Contract, load_id: int, body: bytes, name: str
+) -> StagedFile:
+    """Read a file into its (empty) stage table; faults and stated totals go into `ops`.
+
+    Raises:
+        UnreadableFile: nothing of it could be read.
+        GateRejected: cells could not be read under the contract; every one is in ``ops.cell_fault``.
+    """
+    reading = read_file(contract, body, name)
+    _note_faults(connection, load_id, reading.faults)
+    if reading.faults:
+        connection.commit()
+        raise GateRejected(_told(contract, name, reading.faults), "file.cells")
+    if not reading.rows:
+        raise GateRejected(f"{contract.title_ja}：「{name}」に値がひとつもありません。", "file.empty")
+    with connection.cursor() as cursor, cursor.copy(copy_statement(contract, load_id)) as copy:
+        for row in _rows(contract, reading.rows):
+            copy.write_row(row)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.stated_total (load_id, name, place, label, stated, members)"
+            " values (%s, %s, %s, %s, %s, %s)",
+            [
+                (load_id, check.name, check.place, check.label, check.stated, list(check.members))
+                for check in reading.checks
+            ],
+        )
+    periods = [row.period for row in reading.rows]
+    return StagedFile(len(reading.rows), min(periods), max(periods))
+
+
+def _rows(contract: Contract, rows: list[MeasureRow]) -> Iterator[tuple[object, ...]]:
+    """Rows in the order of `Contract.stage_columns`."""
+    axes = [column.name for column in contract.axes if column.name not in ("period_kind", "measure_code")]
+    order = contract.stage_columns
+    for row in rows:
+        values: dict[str, object] = {
+            "period": row.period,
+            "period_kind": row.period_kind,
+            "measure_code": row.measure_code,
+            contract.value.name: row.value,
+            contract.mark.name: row.value_mark,
+            "value_text": row.value_text,
+            "unit": row.unit,
+            "qualifier": row.qualifier,
+            "value_status": row.value_status,
+            "period_end": row.period_end,
+            "note": row.note,
+            "source_page": 1,
+            "source_cell": row.source_cell,
+        }
+        values |= {axis: row.axes[axis] for axis in axes}
+        yield tuple(values[name] for name in order)
+
+
+def _note_faults(connection: psycopg.Connection, load_id: int, faults: list[CellFault]) -> None:
+    connection.execute("delete from ops.cell_fault where load_id = %s", [load_id])
+    connection.execute("delete from ops.stated_total where load_id = %s", [load_id])
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.cell_fault (load_id, position, place, label, found, expected_ja, code)"
+            " values (%s, %s, %s, %s, %s, %s, %s)",
+            [
+                (load_id, position, fault.place, fault.label, fault.found, fault.expected_ja, fault.code)
+                for position, fault in enumerate(faults, 1)
+            ],
+        )
+
+
+def _told(contract: Contract, name: str, faults: list[CellFault]) -> str:
+    """The faults in words: the first few with place, found and expected."""
+    lines = [
+        f"{contract.title_ja}：「{name}」に読み取れないセルが {len(faults):,} 件あります。何も取り込んでいません。"
+    ]
+    lines += [
+        f"・{fault.place}（{fault.label}）：見つかったもの「{fault.found}」、期待：{fault.expected_ja}"
+        for fault in faults[:SHOWN_FAULTS]
+    ]
+    if len(faults) > SHOWN_FAULTS:
+        lines.append(f"・ほか {len(faults) - SHOWN_FAULTS:,} 件（差し戻し票にすべてあります）")
+    return "\n".join(lines)
