@@ -156,12 +156,13 @@ def test_one_digit_makes_a_my_number_right(eleven: str) -> None:
 
 @given(
     st.lists(
-        st.lists(st.none() | st.text() | st.integers() | st.floats() | st.dates(), min_size=3, max_size=3),
+        st.lists(st.none() | st.text() | st.integers() | st.floats() | st.dates(), max_size=3),
         min_size=1,
     )
 )
 def test_any_sheet_is_looked_through(rows: list[list[object]]) -> None:
-    for finding in find_personal_data([sheet(*rows)]):
+    ragged = Sheet([[Cell(value, "表!A1") for value in row] for row in [["氏名", "TEL", "電話"], *rows]])
+    for finding in find_personal_data([ragged]):
         assert finding.count >= 1 and finding.places
 
 

@@ -135,6 +135,10 @@ class _Looker:
         ):
             yield what, self.rows[row][column].place
 
+    def _text_at(self, row: int, column: int) -> str:
+        cells = self.rows[row]
+        return _text(cells[column]) if column < len(cells) else ""
+
     def _sort(self) -> None:
         for at, row in enumerate(self.rows):
             for column, cell in enumerate(row):
@@ -190,14 +194,14 @@ class _Looker:
         """Rows under a heading that hold what it names; in a form, other labels stand under it, and they are none."""
         rows, blanks = [], 0
         for below in range(at + 1, min(at + 1 + ROWS_UNDER_HEADING, len(self.rows))):
-            text = _text(self.rows[below][column])
+            text = self._text_at(below, column)
             blanks = 0 if text else blanks + 1
             if blanks > 3:
                 break
             if text and heading_of(text) is None and fits(heading.under, text):
                 rows.append(below)
         if heading.under == "text":
-            names = sum(is_name(_text(self.rows[below][column])) for below in rows)
+            names = sum(is_name(self._text_at(below, column)) for below in rows)
             if names * 2 < len(rows):
                 return []
         return rows
@@ -220,7 +224,7 @@ class _Looker:
                     yield "個人番号（検査用数字が合う12桁の番号）", at, column
 
     def _speaks_of(self, words: re.Pattern[str], at: int, column: int) -> bool:
-        above = (_text(row[column]) for row in self.rows[max(0, at - ROWS_ABOVE) : at])
+        above = (self._text_at(row, column) for row in range(max(0, at - ROWS_ABOVE), at))
         beside = (_text(cell) for cell in self.rows[at][:column])
         return any(words.search(text) for text in (*above, *beside) if text and not text.isdigit())
 
@@ -286,5 +290,5 @@ class _Looker:
 
     def _headed_otherwise(self, at: int, column: int) -> bool:
         """Whether the nearest texts above say that these are places, or the staff who send the file."""
-        above = (_text(row[column]) for row in self.rows[max(0, at - 4) : at + 1])
+        above = (self._text_at(row, column) for row in range(max(0, at - 4), at + 1))
         return any(is_place_heading(text) or is_staff(text) for text in above if text)
