@@ -117,23 +117,15 @@ def number(value: float) -> Number:
 
 def text_of(value: Value) -> str:
     """What a person sees: plain decimals, dates as YYYY-MM-DD, TRUE and FALSE as Excel writes them; "" for None."""
-    match value:
-        case None:
-            return ""
-        case str():
-            return value
-        case bool():
-            return "TRUE" if value else "FALSE"
-        case int():
-            return str(value)
-        case float():
-            return format(number(value), "f")
-        case Decimal():
-            return format(value, "f")
-        case datetime():
-            return value.isoformat(" ")
-        case _:
-            return value.isoformat()
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):  # before int: True is one
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        value = number(value)
+    if isinstance(value, date):
+        return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
+    return "" if value is None else format(value, "f" if isinstance(value, Decimal) else "d")
 
 
 @lru_cache(maxsize=1024)
