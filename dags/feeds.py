@@ -13,6 +13,8 @@ list of import errors says where, and the other feeds go on.
 - A red `gate` means: the delivery was refused; the last good data stays on the board. The task log and
   `ops.gate_result` name the rule and the first failing rows. Trying again does not help; the source must be corrected, or
   the contract.
+- For a feed of a division (課) the run begins when a file has come into the inbox; each hour, or for a feed with an address
+  each morning, a run looks by itself. `stage` red then means: cells cannot be read; the return slip names every one.
 - A red `fetch` after its retries means: the source is down (`estat.server`, `estat.not_json`) or says no (`estat.auth`).
 
 ## What to do
@@ -27,12 +29,41 @@ See `docs/operations.md`.
 """
 
 from datetime import timedelta
+from typing import Any
 
-from airflow.sdk import DAG, CronPartitionTimetable, Param
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronPartitionTimetable, CronTriggerTimetable, Param
 
 from kpi_warehouse.airflow.in_force import feeds_in_force
+from kpi_warehouse.airflow.inbox_trigger import inbox_asset
 from kpi_warehouse.airflow.tasks import DEFAULTS, deadline, wire
+from kpi_warehouse.contract import Contract, EstatSource
 from kpi_warehouse.settings import settings
+
+
+def when(contract: Contract) -> dict[str, Any]:
+    """Schedule and deadline of a feed: by month from e-Stat, by arrival from a division."""
+    if isinstance(contract.source, EstatSource):
+        # The run of the 25th expects the month before; a month is its own key, whatever day a run starts.
+        schedule = CronPartitionTimetable(
+            contract.sla.cron, timezone=contract.sla.timezone, run_offset=-1, key_format="%Y-%m"
+        )
+        return {
+            "schedule": schedule,
+            "max_active_runs": 4,
+            "dagrun_timeout": timedelta(days=contract.sla.wait_days + 7),
+            "deadline": deadline(contract),
+        }
+    if contract.source.url is not None:
+        return {
+            "schedule": CronTriggerTimetable("10 6 * * *", timezone=contract.sla.timezone),
+            "max_active_runs": 1,
+        }
+    sweep = CronTriggerTimetable("25 * * * *", timezone=contract.sla.timezone)
+    return {
+        "schedule": AssetOrTimeSchedule(assets=[inbox_asset(contract.feed)], timetable=sweep),
+        "max_active_runs": 1,
+    }
+
 
 for contract in feeds_in_force(settings().contracts):
     with DAG(
@@ -40,18 +71,12 @@ for contract in feeds_in_force(settings().contracts):
         dag_display_name=contract.title_ja,
         description=contract.title_ja,
         doc_md=f"{__doc__}\n\n---\n\n## {contract.title_ja}\n\n{contract.description}\n\n所管：{contract.owner}\n\n{contract.credit}",
-        # The run of the 25th expects the month before; a month is its own key, whatever day a run starts.
-        schedule=CronPartitionTimetable(
-            contract.sla.cron, timezone=contract.sla.timezone, run_offset=-1, key_format="%Y-%m"
-        ),
         catchup=False,
-        max_active_runs=4,
-        dagrun_timeout=timedelta(days=contract.sla.wait_days + 7),
-        deadline=deadline(contract),
         default_args=DEFAULTS | {"owner": contract.owner},
         params={
             "force": Param(False, type="boolean", description="提供元の更新日が変わっていなくても取り直す"),
         },
-        tags=["feed", "e-Stat", contract.owner],
+        tags=["feed", "e-Stat" if isinstance(contract.source, EstatSource) else "ファイル", contract.owner],
+        **when(contract),
     ):
         wire(contract)

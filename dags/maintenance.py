@@ -23,8 +23,8 @@ with DAG(
 
     @task(doc_md="作業用の表と、古い時点指定の構築を片付ける。")
     def sweep() -> int:
-        from kpi_warehouse import load, marts
+        from kpi_warehouse import marts, upkeep
 
-        return load.sweep() + marts.sweep()
+        return upkeep.sweep() + marts.sweep()
 
     sweep()

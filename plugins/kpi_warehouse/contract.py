@@ -20,6 +20,7 @@ from kpi_warehouse.errors import ContractError
 Severity = Literal["critical", "warning", "info"]
 Scope = Literal["table", "rows"]
 
+
 @dataclass(frozen=True)
 class Column:
     """One column of the feed: its name here and in the source, its type, and the closed lists that bound it."""

@@ -45,7 +45,12 @@ MEASURE_COLUMNS = (
     ("value_text", "原文", "text", "セルに書かれたままの文字。"),
     ("unit", "単位", "text", "値の単位。"),
     ("qualifier", "限定語", "text", "約・以上・延べ・予定など、数値に付された語。"),
-    ("value_status", "値の種類", "text", "actual 実績、partial 年度途中、planned 予定、target 目標、not_applicable 対象外など。"),
+    (
+        "value_status",
+        "値の種類",
+        "text",
+        "actual 実績、partial 年度途中、planned 予定、target 目標、not_applicable 対象外など。",
+    ),
     ("period_end", "期間の末日", "date", "値が及ぶ期間の最後の日。"),
     ("note", "注記", "text", "セルに付された注記。"),
 )

@@ -25,7 +25,10 @@ def draft(feed: str, title_ja: str, owner: str, table_id: str, table: TableMeta)
         )
     value = _property("value", "値", "$", "integer", None, f"値の意味と単位。{TO_BE_CHECKED}")
     value["customProperties"] = [
-        {"property": "marks", "value": {"-": TO_BE_CHECKED, "***": TO_BE_CHECKED, "X": "秘匿", "…": TO_BE_CHECKED}}
+        {
+            "property": "marks",
+            "value": {"-": TO_BE_CHECKED, "***": TO_BE_CHECKED, "X": "秘匿", "…": TO_BE_CHECKED},
+        }
     ]
     mark = _property(
         "value_mark", "値の記号", None, "string", None, "値が数値でないときの、元の記号そのまま。"

@@ -114,7 +114,9 @@ class ContractFile:
         """Note a fault at every line that holds the text."""
         for number, line in enumerate(self.text.splitlines(), 1):
             if text in line:
-                self.faults.append(f"{self.path}:{number}: 見つかったもの：{line.strip()[:80]}、期待：{expected}")
+                self.faults.append(
+                    f"{self.path}:{number}: 見つかったもの：{line.strip()[:80]}、期待：{expected}"
+                )
 
     def raise_faults(self) -> None:
         """Raises:

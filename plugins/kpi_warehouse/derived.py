@@ -128,8 +128,10 @@ def _how_it_comes(contract: Contract) -> str:
             f"- 取込：毎月（cron `{sla.cron}`、{sla.timezone}）、公表を最大 {sla.wait_days} 日待つ\n"
             f"- 最初の月：{source.first_period}、毎回さかのぼる月数：{source.reread_months}\n"
         )
-    place = f"取得先：{source.url}" if source.url else "受付フォルダーのファイル：" + "、".join(
-        f"`{name}`" for name in source.file_names
+    place = (
+        f"取得先：{source.url}"
+        if source.url
+        else "受付フォルダーのファイル：" + "、".join(f"`{name}`" for name in source.file_names)
     )
     changed = "保留して所管課に確かめる" if source.revisions == "ask" else "新しい版として受け入れる"
     return f"- {place}\n- 期日：cron `{sla.cron}`（{sla.timezone}）から {sla.wait_days} 日\n- 受け入れ済みの実績値が変わったとき：{changed}\n"

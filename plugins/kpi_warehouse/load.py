@@ -8,14 +8,14 @@ in landing, so a load can go on in another process, or be replayed from its land
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any, Literal
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from kpi_warehouse.contract import Contract, contracts, estat_source, find_contract
+from kpi_warehouse.contract import Contract, EstatSource, contracts, estat_source, find_contract
 from kpi_warehouse.errors import GateRejected, KpiError
 from kpi_warehouse.gate.run import Verdict, judge, record
 from kpi_warehouse.readers.estat_pages import LandedPage, stage_pages
@@ -32,7 +32,7 @@ from kpi_warehouse.warehouse.history import (
     write_history,
 )
 from kpi_warehouse.warehouse.landing import Landing
-from kpi_warehouse.warehouse.ledger import LOAD_LOCK, Step, open_load, read_load, step
+from kpi_warehouse.warehouse.ledger import Step, open_load, read_load, step
 from kpi_warehouse.warehouse.tables import (
     create_stage,
     drop_stage,
@@ -42,7 +42,6 @@ from kpi_warehouse.warehouse.tables import (
 )
 
 FetchState = Literal["fetched", "unchanged", "waiting"]
-STAGE_KEPT_DAYS = 7
 SETTLED = ("published", "unchanged", "superseded")
 
 
@@ -77,12 +76,14 @@ def contract_of(feed: str) -> Contract:
 
 
 def newest_period(feed: str) -> str | None:
-    """The newest month that the feed's source has published, `YYYY-MM`; None when it has none.
+    """The newest month that the feed's source has published, `YYYY-MM`; None when it has none, and for files.
 
     Raises:
         SourceUnavailable, SourceRefused: see `kpi_warehouse.errors`.
     """
     contract = contract_of(feed)
+    if not isinstance(contract.source, EstatSource):
+        return None
     table = EstatClient.from_settings(settings()).describe(estat_source(contract).table_id)
     plan = make_plan(contract, table, None, set())
     return None if plan.waiting else f"{plan.period:%Y-%m}"
@@ -132,6 +133,8 @@ def fetch(
     contract = contract_of(feed)
     asked = date.fromisoformat(f"{period}-01") if period else None
     load_id = open_load(contract, period=asked, trigger=trigger, run_ref=run_ref, forced=force)
+    if not isinstance(contract.source, EstatSource):
+        return _fetch_file(contract, load_id)
     with step(load_id, "fetch") as current:
         client = EstatClient.from_settings(settings())
         table = client.describe(estat_source(contract).table_id)
@@ -154,6 +157,19 @@ def fetch(
             return _unchanged(current, "前回と同じ内容（同じバイト列）です。")
         current.update(state="fetched")
     return Fetched(load_id, "fetched", f"{plan.months[0]:%Y-%m}〜{plan.months[-1]:%Y-%m} を受け取りました。")
+
+
+def _fetch_file(contract: Contract, load_id: int) -> Fetched:
+    from kpi_warehouse.sources.file_delivery import take_delivery
+
+    with step(load_id, "fetch") as current:
+        delivery = take_delivery(current, contract)
+        if delivery is None:
+            return _unchanged(current, "新しいファイルは届いていません。")
+        current.update(state="fetched")
+    return Fetched(
+        load_id, "fetched", f"「{delivery.file_name}」を受け取りました（受付番号 {delivery.delivery_id}）。"
+    )
 
 
 def _unchanged(current: Step, message_ja: str) -> Fetched:
@@ -188,8 +204,17 @@ def stage(load_id: int) -> int:
         create_stage(current.connection, contract, load_id)
         current.update(verdict=None, staged_rows=None)
         current.connection.commit()
-        periods = [f"{month:%Y-%m}" for month in months_between(load["period_from"], load["period_to"])]
-        rows = stage_pages(contract, load_id, periods, pages, settings().stage_processes)
+        if isinstance(contract.source, EstatSource):
+            periods = [f"{month:%Y-%m}" for month in months_between(load["period_from"], load["period_to"])]
+            rows = stage_pages(contract, load_id, periods, pages, settings().stage_processes)
+        else:
+            from kpi_warehouse.readers.file_rows import stage_file
+            from kpi_warehouse.sources.file_delivery import file_name_of
+
+            body = Landing(settings().landing_url).get(pages[0].sha256)
+            staged = stage_file(current.connection, contract, load_id, body, file_name_of(load_id))
+            rows = staged.rows
+            current.update(period_from=staged.period_from, period_to=staged.period_to)
         current.update(state="staged", staged_rows=rows)
         current.detail = {"rows": rows, "pages": len(pages)}
     return rows
@@ -212,13 +237,14 @@ def gate(load_id: int) -> Verdict:
         _forget_held(current, contract)
         current.update(verdict=None)  # with the marks of held rows goes what was judged from them
         current.connection.commit()  # the suite looks at these tables through a connection of its own
+        load = read_load(load_id)
         verdict, periods = judge(
             current.connection,
             contract,
             load_id,
             asked=months_between(load["period_from"], load["period_to"]),
             declared_rows=load["declared_rows"],
-            staged_rows=read_load(load_id)["staged_rows"],
+            staged_rows=load["staged_rows"],
         )
         _record_periods(current, periods)
         record(current.connection, contract, load_id, verdict)
@@ -336,55 +362,3 @@ def _overtaken(connection: psycopg.Connection, load: dict[str, Any]) -> bool:
         [load["feed"], load["load_id"], load["period_to"], load["period_from"]],
     ).fetchone()
     return bool(row and row[0])
-
-
-def replay(load_id: int) -> Published:
-    """Stage, gate and publish a past load again from its landed bytes, with no network, as a new load."""
-    past = read_load(load_id)
-    contract = contract_of(past["feed"])
-    if past["declared_rows"] is None:
-        raise KpiError(
-            f"取込番号 {load_id} には保存したページがないため、やり直せません（状態：{past['state']}）。",
-            "load.no_pages",
-        )
-    again = open_load(contract, period=past["requested_period"], trigger="replay", run_ref=None, forced=True)
-    with step(again, "fetch") as current:
-        current.connection.execute(
-            "insert into ops.load_page (load_id, page, part, sha256, url, params, first_row, last_row, total_rows)"
-            " select %s, page, part, sha256, url, params, first_row, last_row, total_rows from ops.load_page"
-            " where load_id = %s",
-            [again, load_id],
-        )
-        copied = ("requested_period", "period_from", "period_to", "source_updated_on", "declared_rows")
-        current.update(state="fetched", **{name: past[name] for name in copied})
-        current.detail = {"replay_of": load_id}
-    stage(again)
-    gate(again)
-    return publish(again)
-
-
-def sweep() -> int:
-    """Drop stage tables that no load needs any more and what killed processes left; returns the tables dropped."""
-    dropped = 0
-    known = {contract.feed: contract for contract in feeds()}
-    with connect() as connection:
-        connection.execute(
-            "update ops.load set state = 'abandoned', finished_at = clock_timestamp()"
-            " where state in ('open', 'fetched', 'staged', 'gated')"
-            " and heartbeat_at < clock_timestamp() - make_interval(days => %s)"
-            " and pg_try_advisory_xact_lock(%s, load_id::integer)",
-            [STAGE_KEPT_DAYS, LOAD_LOCK],
-        )
-        tables = connection.execute(
-            "select l.load_id, l.feed from ops.load as l join pg_tables as t"
-            " on t.schemaname = 'stage' and t.tablename = l.feed || '_' || l.load_id"
-            " where l.state in ('published', 'unchanged', 'superseded', 'abandoned') or (l.state in ('failed', 'rejected')"
-            " and l.finished_at < clock_timestamp() - make_interval(days => %s))",
-            [STAGE_KEPT_DAYS],
-        ).fetchall()
-        for load_id, feed in tables:
-            if feed in known:
-                drop_stage(connection, known[feed], load_id)
-                dropped += 1
-    Landing(settings().landing_url).sweep(datetime.now(UTC) - timedelta(days=1))
-    return dropped

@@ -105,5 +105,5 @@ def test_a_load_is_replayed_from_landing_without_network(
     with psycopg.connect(warehouse, autocommit=True) as connection:
         connection.execute("delete from ops.period_digest")
         connection.execute("delete from raw.estat_migration_monthly")
-    replayed = load.replay(first.load_id)
+    replayed = upkeep.replay(first.load_id)
     assert (replayed.state, replayed.opened_rows) == ("published", 12_384)

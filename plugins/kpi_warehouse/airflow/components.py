@@ -43,8 +43,10 @@ class Program:
         )
 
 
-def programs(api_port: int, simulator_port: int | None, *, lasting: bool) -> list[Program]:
-    """What runs: Airflow's components, and the e-Stat simulator when no key is known.
+def programs(
+    api_port: int, simulator_port: int | None, files_port: int | None, *, lasting: bool
+) -> list[Program]:
+    """What runs: Airflow's components, and when no key is known the e-Stat simulator and a division's web server.
 
     The triggerer serves deadlines and deferred waits, which a stack that is not `lasting` never comes to.
     """
@@ -69,6 +71,9 @@ def programs(api_port: int, simulator_port: int | None, *, lasting: bool) -> lis
     if simulator_port is not None:
         simulator = ("-m", "demo.estat", "--port", str(simulator_port), "--data", "published")
         running.insert(0, Program("estat-simulator", simulator, 5))
+    if files_port is not None:
+        served = ("-m", "http.server", str(files_port), "--bind", HOST, "--directory", "demo/inbox/http")
+        running.insert(0, Program("division-web-server", served, 5))
     return running
 
 
@@ -86,13 +91,18 @@ def write_configuration(folder: Path, logs: Path, running: list[Program], projec
 
 
 def environment(
-    settings: Settings, metadata_url: str, api_port: int, simulator_port: int | None
+    settings: Settings,
+    metadata_url: str,
+    api_port: int,
+    simulator_port: int | None,
+    files_port: int | None,
 ) -> dict[str, str]:
     """The environment of every part of the stack.
 
     Args:
         metadata_url: `postgresql://…` of Airflow's own database.
         simulator_port: port of the e-Stat simulator, None when the live API is used.
+        files_port: port of the web server with a division's demo file, likewise.
     """
     home, project = settings.home, settings.project
     keys = stack_secrets(home)
@@ -141,6 +151,8 @@ def environment(
             "ESTAT_APP_ID": "0" * 40,
             "KPI_ESTAT_REQUESTS_PER_SECOND": "0",
         }
+    if files_port is not None:
+        env["KPI_FEED_URL_LINE_SUBSCRIBERS"] = f"http://{HOST}:{files_port}/line_subscribers.json"
     return env
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from kpi_warehouse.airflow.demo_inbox import drop_corrected
 from kpi_warehouse.airflow.rest import FINISHED, AirflowApi, Run
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.settings import settings
@@ -54,12 +55,44 @@ def run_everything(stack: Stack, supervisor: subprocess.Popen[bytes], out: Conso
     runs = [api.trigger(dag_id, _newest(dag_id)) for dag_id in names]
     with _progress(out) as progress:
         finished = _watch(api, runs, names, progress)
+        finished = _correct(api, finished, names, progress, out)
         if all(run.state == "success" for run in finished):
             finished += _watch(api, _marts_runs(api, finished, known), {MARTS: "マートの構築"}, progress)
     failures = [failure for run in finished if run.state != "success" for failure in _failures(api, run)]
     if not failures:
         _show(stack, out)
     return failures
+
+
+def _correct(
+    api: AirflowApi, finished: list[Run], names: dict[str, str], progress: Progress, out: Console
+) -> list[Run]:
+    """A demo file that was sent back is handed in again corrected, as its division would do; the run that loads it counts."""
+    from kpi_warehouse.contract import FileSource
+    from kpi_warehouse.load import contract_of
+
+    again = []
+    for run in [run for run in finished if run.state == "failed"]:
+        source = contract_of(run.dag_id).source
+        if not isinstance(source, FileSource) or (reason := _rejection(run)) is None:
+            continue
+        corrected = drop_corrected(source.file_names)
+        if corrected is None:
+            continue
+        out.print(f"[yellow]差し戻し[/yellow] {reason}", highlight=False)
+        out.print(f"訂正版「{corrected}」が届いたとして、取り込み直します。", highlight=False)
+        finished.remove(run)
+        again.append(api.trigger(run.dag_id, None))
+    return finished + _watch(api, again, names, progress)
+
+
+def _rejection(run: Run) -> str | None:
+    with connect() as connection:
+        row = connection.execute(
+            "select error_ja from ops.load where run_ref = %s and state = 'rejected'",
+            [f"{run.dag_id}/{run.run_id}"],
+        ).fetchone()
+    return str(row[0]) if row else None
 
 
 def _newest(feed: str) -> str | None:
@@ -114,18 +147,25 @@ def _steps(tasks: list[dict[str, Any]]) -> str:
 
 def _marts_runs(api: AirflowApi, feed_runs: list[Run], known: set[str]) -> list[Run]:
     """The marts runs that the feeds' publishing caused; started by hand when nothing was published."""
-    published = {
-        run.partition_key
-        for run in feed_runs
-        if any(task["task_id"] == "publish" and task["state"] == "success" for task in api.tasks(run))
-    }
+    published = _published_months(feed_runs)
     until = time.monotonic() + ASSET_SECONDS
     while published and time.monotonic() < until:
         caused = [run for run in api.runs(MARTS) if run.run_id not in known]
         if published <= {run.partition_key for run in caused}:
             return caused
         time.sleep(0.2)
-    return [api.trigger(MARTS, max(key for key in published if key) if any(published) else None)]
+    return [api.trigger(MARTS, max(published, default=None))]
+
+
+def _published_months(runs: list[Run]) -> set[str]:
+    """The months that the runs' loads told marts of, `YYYY-MM`."""
+    with connect() as connection:
+        rows = connection.execute(
+            "select to_char(coalesce(requested_period, period_to), 'YYYY-MM') from ops.load"
+            " where run_ref = any(%s) and state in ('published', 'unchanged') and staged_rows is not null",
+            [[f"{run.dag_id}/{run.run_id}" for run in runs]],
+        ).fetchall()
+    return {month for (month,) in rows}
 
 
 def _failures(api: AirflowApi, run: Run) -> list[Failure]:

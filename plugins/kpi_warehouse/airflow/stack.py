@@ -23,6 +23,7 @@ import psutil
 from rich.console import Console
 
 from kpi_warehouse.airflow import components
+from kpi_warehouse.airflow.demo_inbox import drop_demo_files, remove_demo_files
 from kpi_warehouse.airflow.first_run import Failure, run_everything
 from kpi_warehouse.airflow.rest import AirflowApi
 from kpi_warehouse.errors import KpiError
@@ -32,7 +33,7 @@ from kpi_warehouse.warehouse.server import EmbeddedServer
 
 # A slow, busy machine needs two minutes; a part that ends is noticed at once.
 START_SECONDS = 300
-MADE_HERE = ("airflow", "run", "logs", "landing", "inbox", "postgres")
+MADE_HERE = ("airflow", "run", "logs", "landing", "postgres")
 MADE_FILES = ("stack.lock", "stack.json", "stack-secrets.json", "airflow-passwords.json", "airflow-schema")
 
 out = Console(soft_wrap=True)
@@ -97,7 +98,11 @@ class Stack:
         if not lasting:
             env["KPI_PRELOAD"] = str(_nothing_published()).lower()
         assert ports["api_port"] is not None
-        running = components.programs(ports["api_port"], ports["simulator_port"], lasting=lasting)
+        if ports["simulator_port"] is not None:
+            drop_demo_files()
+        running = components.programs(
+            ports["api_port"], ports["simulator_port"], ports["files_port"], lasting=lasting
+        )
         path = components.write_configuration(self._run_folder, self._logs, running, self._settings.project)
         return subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-n", "-s", "-c", str(path)],
@@ -114,7 +119,11 @@ class Stack:
         """The environment of every part, for a stack whose database runs and whose ports are chosen."""
         ports = json.loads(self._state.read_text(encoding="utf-8"))
         return components.environment(
-            self._settings, self._metadata_url(), ports["api_port"], ports["simulator_port"]
+            self._settings,
+            self._metadata_url(),
+            ports["api_port"],
+            ports["simulator_port"],
+            ports["files_port"],
         )
 
     def wait_until_ready(self, supervisor: subprocess.Popen[bytes], dag_ids: set[str]) -> None:
@@ -160,6 +169,7 @@ class Stack:
             EmbeddedServer(self._settings).remove()
         for name in MADE_HERE:
             shutil.rmtree(self._home / name, ignore_errors=True)
+        remove_demo_files()
         for name in MADE_FILES:
             (self._home / name).unlink(missing_ok=True)
         if self._home.exists() and not any(self._home.iterdir()):
@@ -198,12 +208,10 @@ class Stack:
                 "stack.port_taken",
             )
         simulated = self._settings.estat_app_id is None
-        simulator_port = (
-            (components.free_port(kept.get("simulator_port")) or components.free_port())
-            if simulated
-            else None
-        )
-        ports: dict[str, int | None] = {"api_port": api_port, "simulator_port": simulator_port}
+        ports: dict[str, int | None] = {"api_port": api_port, "simulator_port": None, "files_port": None}
+        if simulated:
+            for name in ("simulator_port", "files_port"):
+                ports[name] = components.free_port(kept.get(name)) or components.free_port()
         self._state.write_text(json.dumps(ports), encoding="utf-8")
         return ports
 

@@ -142,8 +142,10 @@ def wire(contract: Contract) -> None:
         published = load.publish(load_id)
         context = get_current_context()
         if context["dag_run"].partition_key is None:
-            # A run started by hand without a month loaded the newest: marts listens for months.
-            context["outlet_events"][asset].add_partitions(f"{read_load(load_id)['requested_period']:%Y-%m}")
+            # A run started by hand loaded the newest month, a file its own: marts listens for months.
+            loaded = read_load(load_id)
+            month = loaded["requested_period"] or loaded["period_to"]
+            context["outlet_events"][asset].add_partitions(f"{month:%Y-%m}")
         log.info("%s opened=%s closed=%s", published.state, published.opened_rows, published.closed_rows)
         return published.state
 

@@ -189,7 +189,8 @@ def _stated_totals(contract: Contract, load_id: int) -> str:
     return (
         "(select c.name, c.place, c.label, c.stated, t.computed from ops.stated_total as c cross join lateral"
         f" (select sum(s.{contract.value.name}) as computed, count(s.{contract.value.name}) as numbers"
-        f' from stage."{stage_name(contract, load_id)}" as s where s.source_cell = any(c.members)) as t'
+        f' from stage."{stage_name(contract, load_id)}" as s where s.source_cell = any(c.members)'
+        " and (c.measure_code is null or c.measure_code = s.measure_code)) as t"
         f" where c.load_id = {load_id} and t.numbers = cardinality(c.members))"
     )
 
@@ -205,7 +206,9 @@ def _views(contract: Contract, text: str) -> str:
 
 
 def _standalone(contract: Contract, rule: Rule, load_id: int) -> str:
-    return f"{_views(contract, _query(contract, rule))} select * from ({_resolve(contract, rule, load_id)}) as q"
+    return (
+        f"{_views(contract, _query(contract, rule))} select * from ({_resolve(contract, rule, load_id)}) as q"
+    )
 
 
 def accepted_feeds(contract: Contract) -> set[str]:

@@ -78,10 +78,18 @@ def stage_file(
             copy.write_row(row)
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into ops.stated_total (load_id, name, place, label, stated, members)"
-            " values (%s, %s, %s, %s, %s, %s)",
+            "insert into ops.stated_total (load_id, name, place, label, measure_code, stated, members)"
+            " values (%s, %s, %s, %s, %s, %s, %s)",
             [
-                (load_id, check.name, check.place, check.label, check.stated, list(check.members))
+                (
+                    load_id,
+                    check.name,
+                    check.place,
+                    check.label,
+                    check.measure_code,
+                    check.stated,
+                    list(check.members),
+                )
                 for check in reading.checks
             ],
         )

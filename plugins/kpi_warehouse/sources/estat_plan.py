@@ -76,7 +76,9 @@ def make_plan(
         ]
         for axis in contract.axes
     }
-    return Plan(last, months, DataQuery(estat_source(contract).table_id, {**axes, **fixed, "time": codes}), False)
+    return Plan(
+        last, months, DataQuery(estat_source(contract).table_id, {**axes, **fixed, "time": codes}), False
+    )
 
 
 def check_definition(contract: Contract, table: TableMeta) -> dict[str, list[str]]:
@@ -129,7 +131,9 @@ def _fixed_axes(
         if len(axis.codes) == 1:
             fixed[name] = list(axis.codes)
             continue
-        choice = next((entry.code for entry in estat_source(contract).fixed_axes if entry.holds in axis.codes), None)
+        choice = next(
+            (entry.code for entry in estat_source(contract).fixed_axes if entry.holds in axis.codes), None
+        )
         if choice is None:
             raise changed("軸", f"{name}（{axis.name}）", "契約にない軸はないこと")
         fixed[name] = [choice]

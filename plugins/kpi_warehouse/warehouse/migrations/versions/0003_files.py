@@ -25,9 +25,10 @@ create table ops.stated_total (
     name text not null,
     place text not null,
     label text not null,
+    measure_code text,
     stated numeric not null,
     members text[] not null,
-    primary key (load_id, place, name)
+    unique nulls not distinct (load_id, place, name, measure_code)
 );
 comment on table ops.stated_total is 'ファイルに書かれた計と、それが足し合わせるはずのセル';
 
