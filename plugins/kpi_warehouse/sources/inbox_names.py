@@ -113,7 +113,10 @@ def match_name(name: str, feeds: Sequence[Feed]) -> Feed | str:
             f"「{name}」は {len(found)} つの取込に当てはまり、どれか決められません。どれか一つだけに当てはまる名前に変えてください。\n"
             + _listed(found)
         )
-    close = sorted(feeds, key=lambda feed: -SequenceMatcher(None, feed.title_ja, name).ratio())
+    close = sorted(
+        (feed for feed in feeds if feed.source.file_names),
+        key=lambda feed: -SequenceMatcher(None, feed.title_ja, name).ratio(),
+    )
     more = len(close) - LISTED_CANDIDATES
     return (
         f"「{name}」は、どの取込のファイル名にも当てはまりません。次のどれかの名前に変えて、もう一度入れてください。\n"

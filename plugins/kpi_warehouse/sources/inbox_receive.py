@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import resource
 import time
 from collections.abc import Sequence
 from functools import lru_cache
@@ -32,6 +33,7 @@ from kpi_warehouse.warehouse.landing import Landing
 from kpi_warehouse.warehouse.reception import accept, receiving, refuse, unsettle
 
 MOST_ATTEMPTS = 3
+MOST_MEMORY_BYTES = 4 * 1024**3
 MEDIA_TYPES = {
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ".xlsm": "application/vnd.ms-excel.sheet.macroEnabled.12",
@@ -181,5 +183,7 @@ def _take(connection: psycopg.Connection, arrival: Arrival, feeds: Sequence[File
 
 
 if __name__ == "__main__":
+    # What unpacks beyond this ends as an error of the one file, not as a machine without memory.
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, resource.RLIM_INFINITY))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     receive_all()
