@@ -215,7 +215,7 @@ def test_a_file_that_kills_its_reader_is_given_up(inbox: Path, monkeypatch: pyte
     monkeypatch.setattr(
         inbox_receive,
         "read_content",
-        lambda content, name: defect() if name == NAME else _read(content, name),
+        lambda content, name, **options: defect() if name == NAME else _read(content, name, **options),
     )
     assert [delivery.feed for delivery in take()] == ["vacant_house_support"]  # the others go on
     for _ in range(2):

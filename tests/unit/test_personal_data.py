@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kpi_warehouse.sources.inbox_personal_patterns import is_my_number, name_score
+from kpi_warehouse.sources.inbox_reading import read_content
 from kpi_warehouse.sources.personal_data import find_personal_data, refusal
 
 # Made-up people; the numbers have a right check digit and belong to the law's own form of example.
@@ -171,3 +173,11 @@ def test_any_sheet_is_looked_through(rows: list[list[object]]) -> None:
 )
 def test_names_of_people_are_told_from_names_of_places(text: str, score: int) -> None:
     assert name_score(text) == score
+
+
+def test_what_divisions_really_send_passes() -> None:
+    folder = Path(__file__).parents[2] / "demo" / "inbox"
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert files, "the demo's files of the divisions are gone"
+    for path in files:
+        assert find_personal_data(read_content(path.read_bytes(), path.name).sheets) == [], path.name

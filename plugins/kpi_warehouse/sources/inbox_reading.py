@@ -59,8 +59,13 @@ class Content:
     properties: dict[str, str]
 
 
-def read_content(body: bytes, name: str) -> Content:
+def read_content(
+    body: bytes, name: str, *, encoding: str | None = None, delimiter: str | None = None
+) -> Content:
     """Read a file whatever it is.
+
+    Args:
+        encoding, delimiter: of a text, where the contract says so; else they are detected.
 
     Raises:
         UnreadableFile: it is empty, of another kind, damaged, protected, or too large when unpacked.
@@ -85,7 +90,7 @@ def read_content(body: bytes, name: str) -> Content:
         return Content([TextSheet(list(_lines_of_interest(body, name)))], {})
     from kpi_warehouse.readers.delimited import read_delimited
 
-    book = read_delimited(body, name, encoding=None, delimiter=None)
+    book = read_delimited(body, name, encoding=encoding, delimiter=delimiter)
     return Content(book.sheets, dict(book.properties))
 
 

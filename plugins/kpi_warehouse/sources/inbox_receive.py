@@ -160,8 +160,15 @@ def _take(connection: psycopg.Connection, arrival: Arrival, feeds: Sequence[File
         else match_name(name, feeds)
     )
     content: Content | UnreadableFile
+    # A name that fits none may still be a workbook that says itself where it belongs.
+    source = None if isinstance(named, str) else named.source
     try:
-        content = read_content(body, name)
+        content = read_content(
+            body,
+            name,
+            encoding=getattr(source, "encoding", None),
+            delimiter=getattr(source, "delimiter", None),
+        )
     except UnreadableFile as error:
         content = error
     hidden = (
