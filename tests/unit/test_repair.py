@@ -1,0 +1,387 @@
+"""A broken total is explained by the one typing slip that restores everything, or the gate says why it proposes none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from kpi_warehouse.gate.identities import Evidence, Figure, Identity, identities_of
+from kpi_warehouse.gate.repair import Proposal, disagreements, proposals
+from kpi_warehouse.gate.typing_slips import slip_between
+
+INFLOW_OSAKA = (153, 155, 441, 351, 16, 133, 150, 143, 140)
+ALL_OUTFLOW = (1861, 1914, 7401, 5762, 2153, 1616, 2144, 1904, 1812)
+
+
+def row(
+    values: Sequence[int | str | None], total: int, *, line: int = 12, expected: int | None = None
+) -> Identity:
+    members = tuple(
+        Figure(f"移住!{chr(66 + at)}{line}", f"転入／大阪圏／{at + 1}月", None if v is None else Decimal(v))
+        for at, v in enumerate(values)
+    )
+    stated = Figure(f"移住!K{line}", "転入／大阪圏／計", Decimal(total))
+    return Identity(f"row{line}", "計", stated, members, expected)
+
+
+def only(found: tuple[Proposal, ...]) -> Proposal:
+    assert len(found) == 1
+    return found[0]
+
+
+def test_the_seeds_cell_is_found_with_its_evidence() -> None:
+    proposal = only(proposals([row(INFLOW_OSAKA, 1831)]))
+    assert proposal.kind == "one"
+    (edit,) = proposal.edits
+    assert (edit.place, edit.found, edit.proposed, edit.slip.kind) == ("移住!F12", "16", 165, "digit_dropped")
+    assert edit.restores == proposal.broken == ("row12",)
+    assert proposal.message_ja == (
+        "転入／大阪圏／5月（移住!F12）：16 → 165。最後の 5 が落ちた打ち間違いと考えられます。"
+        "根拠：計 1,831 と一致、いまの値は同じ行のほかの 8 つの中央値 151.5 の 11 % しかない。"
+    )
+
+
+def test_second_source_and_last_year_are_named_as_evidence() -> None:
+    known = Evidence(last_year=Decimal(171), second=Decimal(165), second_name="e-Stat（0003423613）")
+    proposal = only(proposals([row(INFLOW_OSAKA, 1831)], {"移住!F12": known}))
+    assert proposal.edits[0].confirmed
+    assert "前年同月 171 に近い、e-Stat（0003423613）の 165 と一致" in proposal.message_ja
+
+
+@pytest.mark.parametrize("second", [16, 151])
+def test_a_slip_that_the_second_source_denies_is_not_proposed(second: int) -> None:
+    known = Evidence(second=Decimal(second), second_name="e-Stat")
+    proposal = only(proposals([row(INFLOW_OSAKA, 1831)], {"移住!F12": known}))
+    assert (proposal.kind, proposal.edits) == ("none", ())
+    assert f"ただしe-Statでは {second}" in proposal.message_ja
+
+
+def test_a_slip_is_left_open_when_the_second_source_denies_another_cell() -> None:
+    other = Evidence(second=Decimal(304), second_name="e-Stat")
+    proposal = only(proposals([row(INFLOW_OSAKA, 1831)], {"移住!C12": other}))
+    assert proposal.kind == "ambiguous"
+    assert "転入／大阪圏／2月（移住!C12）は 155 に対し e-Statでは 304" in proposal.message_ja
+
+
+def test_a_table_that_adds_up_gets_no_proposal() -> None:
+    assert proposals([row((153, 155, 441, 351, 165, 133, 150, 143, 140), 1831)]) == ()
+
+
+def test_eight_labels_for_nine_months_are_refused() -> None:
+    proposal = only(proposals([row(ALL_OUTFLOW[1:], 26567, expected=9)]))
+    assert (proposal.kind, proposal.edits) == ("none", ())
+    assert "9 個あるはずの値が 8 個しかありません" in proposal.message_ja
+    assert "1,861" in proposal.message_ja and "どの欄の値かは計算では決められない" in proposal.message_ja
+
+
+def test_an_empty_cell_is_not_filled_and_an_empty_total_is_asked_for() -> None:
+    proposal = only(proposals([row((None, *ALL_OUTFLOW[1:]), 26567)]))
+    assert (proposal.kind, proposal.edits) == ("none", ())
+    stated = Figure("移住!K12", "計", None)
+    proposal = only(proposals([Identity("row", "計", stated, row(ALL_OUTFLOW, 0).members)]))
+    assert proposal.kind == "none" and "計を入れてください" in proposal.message_ja
+
+
+def test_values_bound_to_the_wrong_years_are_for_the_second_source() -> None:
+    found, true = (-650, -377, -3393, -3900, -3575, -1624), (-3575, -3900, -3393, -650, -377, -1624)
+    annual = row(found, sum(true))
+    assert proposals([annual]) == ()
+    second = {m.place: Decimal(v) for m, v in zip(annual.members, true, strict=True)}
+    assert [d.place for d in disagreements(annual.members, second)] == [f"移住!{c}12" for c in "BCEF"]
+
+
+def test_municipalities_that_were_counted_otherwise_are_asked_about() -> None:
+    proposal = only(proposals([row((7, 3), 12)]))
+    assert proposal.kind == "none" and "差 2" in proposal.message_ja
+
+
+def test_two_bad_cells_in_one_row_are_refused() -> None:
+    proposal = only(proposals([row((153, 15, 441, 351, 16, 133, 150, 143, 140), 1831)]))
+    assert (proposal.kind, proposal.edits) == ("none", ())
+    assert "2 か所以上の誤り" in proposal.message_ja
+
+
+def test_several_explanations_are_ranked_but_not_chosen() -> None:
+    two = row((12, 12, 40, 200), 120 + 12 + 40 + 200)
+    proposal = only(proposals([two]))
+    assert proposal.kind == "ambiguous"
+    assert {edit.place for edit in proposal.edits} == {"移住!B12", "移住!C12"}
+    assert "2 通りあり、計だけではどれか決められません" in proposal.message_ja
+
+
+def test_a_second_source_may_decide_between_several_explanations() -> None:
+    two = row((12, 12, 40, 200), 120 + 12 + 40 + 200)
+    second = Evidence(second=Decimal(120), second_name="e-Stat")
+    proposal = only(proposals([two], {"移住!C12": second}))
+    assert (proposal.kind, [edit.place for edit in proposal.edits]) == ("one", ["移住!C12"])
+    assert (
+        "計だけなら 2 通り" in proposal.message_ja and "e-Statと一致するのはこれだけ" in proposal.message_ja
+    )
+
+
+def test_excluding_all_others_is_not_confirming_the_last() -> None:
+    two = row((12, 12, 40, 200), 120 + 12 + 40 + 200)
+    proposal = only(proposals([two], {"移住!C12": Evidence(second=Decimal(12))}))
+    assert (proposal.kind, [edit.place for edit in proposal.edits]) == ("ambiguous", ["移住!B12"])
+
+
+def test_slips_that_cancel_are_not_seen_by_totals_but_by_the_second_source() -> None:
+    true, found = (153, 155, 441, 351), (135, 173, 441, 351)
+    told = row(found, sum(true))
+    assert proposals([told]) == ()
+    second = {m.place: Decimal(v) for m, v in zip(told.members, true, strict=True)}
+    first, other = disagreements(told.members, second, "e-Stat")
+    assert first.message_ja.startswith("転入／大阪圏／1月（移住!B12）：135 ですが、e-Statでは 153 です。")
+    assert "入れ替わった打ち間違い" in first.message_ja
+    assert (other.found, other.second) == (173, 155)
+
+
+def test_two_months_that_changed_places_are_said_to_have() -> None:
+    told = row((155, 153), 308)
+    second = {"移住!B12": Decimal(153), "移住!C12": Decimal(155), "移住!Z99": Decimal(1)}
+    first, _ = disagreements(told.members, second)
+    assert "転入／大阪圏／2月（移住!C12）と値が入れ替わっています" in first.message_ja
+
+
+def test_a_wrong_total_is_proposed_like_any_cell() -> None:
+    proposal = only(proposals([row((153, 155, 441, 351), 110)]))
+    assert proposal.kind == "one"
+    assert (proposal.edits[0].place, proposal.edits[0].proposed) == ("移住!K12", 1100)
+    assert "ほかの 4 セルの和と一致" in proposal.message_ja
+
+
+def test_rows_without_common_cells_are_judged_apart() -> None:
+    found = proposals([row(INFLOW_OSAKA, 1831), row((1, 2), 3, line=13), row((100, 20, 7), 250, line=14)])
+    assert [(p.kind, p.broken) for p in found] == [("one", ("row12",)), ("none", ("row14",))]
+
+
+def test_one_place_with_two_values_is_an_error() -> None:
+    with pytest.raises(ValueError, match="移住!B12"):
+        proposals([row((1, 2), 3), row((5, 2), 3)])
+
+
+@pytest.mark.parametrize(
+    ("found", "meant", "kind"),
+    [
+        ("16", "165", "digit_dropped"),
+        ("65", "165", "digit_dropped"),
+        ("9.3", "91.3", "digit_dropped"),
+        ("1665", "165", "digit_added"),
+        ("156", "165", "digits_swapped"),
+        ("913", "91.3", "power_of_ten"),
+        ("28.5", "28500", "power_of_ten"),
+        ("28500", "28.5", "power_of_ten"),
+        ("1624", "-1624", "sign_lost"),
+        ("-210", "210", "sign_added"),
+        ("-162", "-1624", "digit_dropped"),
+    ],
+)
+def test_known_slips(found: str, meant: str, kind: str) -> None:
+    slip = slip_between(Decimal(found), Decimal(meant))
+    assert slip is not None and slip.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("found", "meant"),
+    [
+        ("165", "185"),
+        ("165", "165.0"),
+        ("5", "0"),
+        ("16", "1605"),
+        ("-16", "165"),
+        ("1", "10000"),
+        ("0", "7"),
+    ],
+)
+def test_what_is_no_slip(found: str, meant: str) -> None:
+    assert slip_between(Decimal(found), Decimal(meant)) is None
+
+
+class Total(NamedTuple):
+    name: str
+    place: str
+    stated: Decimal
+    members: tuple[str, ...]
+    label: str
+    measure_code: str | None = None
+
+
+@dataclass(frozen=True)
+class Read:
+    measure_code: str
+    value: Decimal | None
+    source_cell: str
+    value_mark: str | None = None
+    value_text: str | None = None
+
+
+def test_identities_come_from_a_reading() -> None:
+    checks = [
+        Total("out.row", "S!D1", Decimal(3), ("S!A1", "S!B1", "S!C1"), "計", "people"),
+        Total("out.corner", "S!D9", Decimal(9), ("S!D1", "S!D2"), "総計", "people"),
+        Total("out.row", "S!D1", Decimal(2), ("S!A1",), "計", "groups"),
+    ]
+    rows = [
+        Read("people", Decimal(1), "S!A1", value_text="１名"),
+        Read("people", None, "S!B1", value_mark="※"),
+        Read("groups", Decimal(2), "S!A1"),
+    ]
+    people, groups = identities_of(checks, rows, lambda read: f"{read.measure_code} {read.source_cell}")
+    assert [(m.place, m.value, m.text) for m in people[0].members] == [
+        ("S!A1", 1, "１名"),
+        ("S!C1", None, ""),
+    ]
+    assert people[0].missing == 1
+    assert [m.value for m in people[1].members] == [3, None]
+    assert groups[0].members[0].label == "groups S!A1" and not groups[0].broken
+
+
+# Properties. The slips are made here once more, forwards (number → what would be typed), so that the two must agree.
+
+
+def typed(meant: int) -> set[int]:
+    """Every number that one slip of the fingers makes of an integer."""
+    sign, text = -1 if meant < 0 else 1, str(abs(meant))
+    digits = {text[:at] + text[at + 1 :] for at in range(len(text)) if len(text) > 1}
+    digits |= {
+        text[:at] + d + text[at:] for at in range(len(text) + 1) for d in "0123456789" if (at, d) != (0, "0")
+    }
+    digits |= {text[:at] + text[at + 1] + text[at] + text[at + 2 :] for at in range(len(text) - 1)}
+    found = {sign * int(each) for each in digits} | {-meant}
+    found |= {meant * 10**n for n in (1, 2, 3)}
+    found |= {meant // 10**n for n in (1, 2, 3) if meant % 10**n == 0}
+    return found - {meant}
+
+
+Table = list[list[int]]
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Table:
+    width, height = draw(st.integers(2, 9)), draw(st.integers(2, 4))
+    line = st.lists(st.integers(10, 99999), min_size=width, max_size=width)
+    return draw(st.lists(line, min_size=height, max_size=height))
+
+
+def identities(
+    table: Table, changed: dict[str, int], *, columns: bool, corner: bool = True
+) -> list[Identity]:
+    """Totals of the rows (of the columns and the corner too) with some cells changed after they were summed."""
+
+    def place(r: int, c: int) -> str:
+        return f"表!{chr(65 + c)}{r + 1}"
+
+    def figure(spot: str, value: int) -> Figure:
+        return Figure(spot, spot, Decimal(changed.get(spot, value)))
+
+    height, width = len(table), len(table[0])
+    grid = [[figure(place(r, c), table[r][c]) for c in range(width)] for r in range(height)]
+    row_totals = [figure(place(r, width), sum(table[r])) for r in range(height)]
+    found = [Identity(f"r{r}", f"r{r}", row_totals[r], tuple(grid[r])) for r in range(height)]
+    if columns:
+        sums = [sum(line) for line in zip(*table, strict=True)]
+        totals = [figure(place(height, c), sums[c]) for c in range(width)]
+        found += [
+            Identity(f"c{c}", f"c{c}", totals[c], tuple(grid[r][c] for r in range(height)))
+            for c in range(width)
+        ]
+        if corner:
+            last = figure(place(height, width), sum(sums))
+            found += [
+                Identity("right", "right", last, tuple(row_totals)),
+                Identity("low", "low", last, tuple(totals)),
+            ]
+    return found
+
+
+def places(table: Table, *, totals: bool) -> list[tuple[str, int]]:
+    """Places and true values of the cells, and of the totals of the rows."""
+    found = [(f"表!{chr(65 + c)}{r + 1}", v) for r, line in enumerate(table) for c, v in enumerate(line)]
+    last = chr(65 + len(table[0]))
+    return found + ([(f"表!{last}{r + 1}", sum(line)) for r, line in enumerate(table)] if totals else [])
+
+
+def neighbours(table: Table, spot: str) -> set[int]:
+    r, c = int(spot[3:]) - 1, ord(spot[2]) - 65
+    if c >= len(table[0]):
+        return set()
+    line = table[r]
+    near = {line[x] for x in (c - 1, c + 1) if 0 <= x < len(line)}
+    return near | ({table[r - 1][c]} if r else set())
+
+
+@given(st.data(), tables(), st.booleans())
+def test_with_totals_of_rows_and_columns_the_one_slip_is_found_and_nothing_else(
+    data: st.DataObject, table: Table, corner: bool
+) -> None:
+    spot, meant = data.draw(st.sampled_from(places(table, totals=True)))
+    slips = sorted(typed(meant) | {v for v in neighbours(table, spot) if v != meant})
+    found = data.draw(st.sampled_from(slips))
+    proposal = only(proposals(identities(table, {spot: found}, columns=True, corner=corner)))
+    assert proposal.kind == "one"
+    assert [(edit.place, edit.proposed) for edit in proposal.edits] == [(spot, meant)]
+
+
+@given(st.data(), tables())
+def test_with_totals_of_rows_only_the_true_repair_is_among_the_candidates(
+    data: st.DataObject, table: Table
+) -> None:
+    spot, meant = data.draw(st.sampled_from(places(table, totals=True)))
+    found = data.draw(st.sampled_from(sorted(typed(meant))))
+    proposal = only(proposals(identities(table, {spot: found}, columns=False)))
+    assert (spot, meant) in [(edit.place, edit.proposed) for edit in proposal.edits]
+    assert proposal.kind == ("one" if len(proposal.edits) == 1 else "ambiguous")
+
+
+@given(st.data(), tables(), st.integers(-99999, 99999))
+def test_noise_that_is_no_slip_is_never_repaired_where_rows_and_columns_have_totals(
+    data: st.DataObject, table: Table, noise: int
+) -> None:
+    spot, meant = data.draw(st.sampled_from(places(table, totals=True)))
+    assume(noise != meant and noise not in typed(meant) | neighbours(table, spot))
+    proposal = only(proposals(identities(table, {spot: noise}, columns=True)))
+    assert (proposal.kind, proposal.edits) == ("none", ())
+
+
+@given(st.data(), tables(), st.booleans())
+def test_two_wrong_cells_are_never_repaired_where_rows_and_columns_have_totals(
+    data: st.DataObject, table: Table, corner: bool
+) -> None:
+    spots = st.lists(st.sampled_from(places(table, totals=False)), min_size=2, max_size=2, unique=True)
+    changed = {
+        spot: data.draw(
+            st.one_of(st.sampled_from(sorted(typed(v))), st.integers(0, 99999).filter(lambda n, v=v: n != v))
+        )
+        for spot, v in data.draw(spots)
+    }
+    found = proposals(identities(table, changed, columns=True, corner=corner))
+    assert [(p.kind, p.edits) for p in found] == [("none", ())]
+
+
+def explanations(line: Sequence[int], total: int) -> Iterator[tuple[int, int]]:
+    """Every single change (position, number meant; the total last) that a slip explains, by trying them all."""
+    gap = total - sum(line)
+    for at, value in enumerate([*line, total]):
+        meant = value + (gap if at < len(line) else -gap)
+        beside = {line[x] for x in (at - 1, at + 1) if at < len(line) and 0 <= x < len(line)}
+        if value in typed(meant) or (value in beside and value >= 10):
+            yield at, meant
+
+
+@given(st.lists(st.integers(10, 300), min_size=2, max_size=6), st.integers(20, 2000))
+def test_of_a_row_alone_a_proposal_is_made_exactly_when_one_slip_explains_it(
+    line: list[int], total: int
+) -> None:
+    assume(total != sum(line))
+    wanted = set(explanations(line, total))
+    proposal = only(proposals([row(line, total)]))
+    assert proposal.kind == ("none" if not wanted else "one" if len(wanted) == 1 else "ambiguous")
+    order = [f"移住!{chr(66 + at)}12" for at in range(len(line))] + ["移住!K12"]
+    assert {(order.index(edit.place), int(edit.proposed)) for edit in proposal.edits} == wanted
+    assert proposal.message_ja
