@@ -17,8 +17,8 @@ Number = int | Decimal
 
 # Excel keeps doubles and shows at most 15 significant digits; what lies behind is noise of binary fractions.
 _SHOWN = Context(prec=15)
-# Rows of a long sheet kept after they were built: enough for a header and the rows around it, little memory.
-_KEPT_ROWS = 4096
+# Rows of a long sheet kept after they were built; ten columns wide they take about 60 MB.
+_KEPT_ROWS = 32_768
 
 
 @dataclass(slots=True)
