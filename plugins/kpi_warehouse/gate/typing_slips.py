@@ -57,10 +57,10 @@ def slip_between(found: Decimal, meant: Decimal) -> Slip | None:
 def _of_digits(found: Decimal, meant: Decimal) -> Slip | None:
     written, wanted = _plain(found), _plain(meant)
     for at, rest in _without_one(wanted):
-        if rest == found:
+        if Decimal(rest) == found:
             return Slip("digit_dropped", f"{_where(at, wanted)} {wanted[at]} が落ちた打ち間違い")
     for at, rest in _without_one(written):
-        if rest == meant:
+        if rest == wanted:  # 9 is not written 09, so 109 is not 9 with a digit too many.
             return Slip("digit_added", f"{_where(at, written)} {written[at]} が余分に入った打ち間違い")
     return None
 
@@ -87,13 +87,13 @@ def _plain(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _without_one(text: str) -> Iterator[tuple[int, Decimal]]:
-    """Each digit's position, and the number that is left without it; the end first, where digits get lost most."""
+def _without_one(text: str) -> Iterator[tuple[int, str]]:
+    """Each digit's position, and what is left without it; the end first, where digits get lost most."""
     if sum(sign.isdigit() for sign in text) < 2:
         return
     for at in reversed(range(len(text))):
         if text[at] != ".":
-            yield at, Decimal(text[:at] + text[at + 1 :])
+            yield at, text[:at] + text[at + 1 :]
 
 
 def _where(at: int, text: str) -> str:
