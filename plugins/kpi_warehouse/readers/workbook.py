@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import python_calamine as calamine
 
 from kpi_warehouse.errors import KpiError, UnreadableFile
-from kpi_warehouse.readers import file_kind, xlsx_marks
+from kpi_warehouse.readers import file_kind, ods_marks, xls_marks, xlsx_marks
 from kpi_warehouse.readers.grid import Book, Cell, Rows, Sheet, Value, column_letters, number, text_of
 from kpi_warehouse.readers.sheet_marks import Position, SheetMarks, guard_cells
 from kpi_warehouse.readers.zip_parts import ZipParts
@@ -36,7 +36,11 @@ def read_workbook(body: bytes, name: str) -> Book:
     file_kind.guard_name(body, name)
     file_kind.guard_size(body, name, file_kind.MAX_WORKBOOK)
     if file_kind.container_of(body, name) == "ole":
-        return _from_calamine(body, name, Book([], "xls"), {})
+        body, records = xls_marks.opened(body, name)
+        if records is not None:
+            sheets = xls_marks.read_marks(records, name)
+            guard_cells(name, sheets)
+            return _from_calamine(body, name, Book([], "xls"), sheets)
     parts = ZipParts(body, name)
     if "xl/workbook.xml" in parts:
         found = xlsx_marks.read_marks(parts)
@@ -47,7 +51,9 @@ def read_workbook(body: bytes, name: str) -> Book:
             book.notes.append("マクロ付きのブックです。マクロは実行せず、保存されている値だけを読みました。")
         return _from_calamine(body, name, book, found.sheets)
     if "content.xml" in parts:
-        return _from_calamine(body, name, Book([], "ods"), {})
+        sheets = ods_marks.read_marks(parts)
+        guard_cells(name, sheets)
+        return _from_calamine(body, name, Book([], "ods"), sheets)
     raise _other_zip(parts)
 
 
