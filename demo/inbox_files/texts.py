@@ -20,7 +20,7 @@ def _table(rows: Sequence[Sequence[str]], *, encoding: str, delimiter: str = ","
 
 
 def uij_turn() -> bytes:
-    """UIJターン・奨学金返還: CP932 as Excel saves it; ① and ㈱ are in CP932 and not in Shift_JIS."""
+    """UIJターン・奨学金返還: CP932 as Excel saves it; ①～③ are in CP932 and not in Shift_JIS."""
     years = ("R2", "R3", "R4", "R5", PARTIAL)
     lines = (
         ("①", "UIJターン就職支援　就職決定者数", "F09", ""),
@@ -34,7 +34,7 @@ def uij_turn() -> bytes:
             [number, label, *(figure(metric, year).written for year in years), note]
             for number, label, metric, note in lines
         ),
-        ["※ 参加企業（㈱など法人格を問わない）と県が1/2ずつ負担", *[""] * 7],
+        ["※ 支援財源は、県と参加企業が1/2ずつ負担", *[""] * 7],
     ]
     return _table(rows, encoding="cp932")
 
