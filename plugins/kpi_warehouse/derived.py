@@ -51,8 +51,8 @@ def _derived() -> dict[Path, str]:
     project, known = settings().project, contracts(settings().contracts)
     return {
         project / "dbt_project/models/staging/_sources.generated.yml": _dbt_sources(known),
-        project / "dbt_project/seeds/file_feeds.generated.csv": _file_feeds(known),
-        project / "dbt_project/seeds/feed_codes.generated.csv": _feed_codes(known),
+        project / "dbt_project/seeds/file_feeds.csv": _file_feeds(known),
+        project / "dbt_project/seeds/feed_codes.csv": _feed_codes(known),
         project / "docs/feeds.md": _feeds_page(known),
     }
 

@@ -208,11 +208,15 @@ def stage(load_id: int) -> int:
             periods = [f"{month:%Y-%m}" for month in months_between(load["period_from"], load["period_to"])]
             rows = stage_pages(contract, load_id, periods, pages, settings().stage_processes)
         else:
+            from kpi_warehouse.file_outcome import sent_back
             from kpi_warehouse.readers.file_rows import stage_file
             from kpi_warehouse.sources.file_delivery import file_name_of
 
             body = Landing(settings().landing_url).get(pages[0].sha256)
-            staged = stage_file(current.connection, contract, load_id, body, file_name_of(load_id))
+            try:
+                staged = stage_file(current.connection, contract, load_id, body, file_name_of(load_id))
+            except GateRejected as error:
+                raise sent_back(current, contract, error) from None
             rows = staged.rows
             current.update(period_from=staged.period_from, period_to=staged.period_to)
         current.update(state="staged", staged_rows=rows)
@@ -258,7 +262,12 @@ def gate(load_id: int) -> Verdict:
         }
         current.connection.commit()
         if verdict.outcome == "rejected":
-            raise GateRejected(_rejection(contract, verdict), "gate.rejected")
+            error = GateRejected(_rejection(contract, verdict), "gate.rejected")
+            if not isinstance(contract.source, EstatSource):
+                from kpi_warehouse.file_outcome import sent_back
+
+                error = sent_back(current, contract, error, verdict.broken)
+            raise error
     return verdict
 
 
@@ -351,6 +360,10 @@ def publish(load_id: int) -> Published:
         )
         drop_stage(current.connection, contract, load_id)
         current.outcome, current.detail = state, {"opened_rows": opened, "closed_rows": closed}
+        if not isinstance(contract.source, EstatSource):
+            from kpi_warehouse.file_outcome import taken
+
+            taken(current, load["held_rows"] or 0, state)
     return Published(load_id, state, opened, closed, load["held_rows"] or 0)
 
 

@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     contracts: Path = PROJECT / "expectations"
     landing: str = ""
     inbox: str = ""
+    returns: str = ""
     database_url: SecretStr | None = None
     postgres_port: int | None = None
     postgres_user: str | None = None
@@ -54,6 +55,11 @@ class Settings(BaseSettings):
     def landing_url(self) -> str:
         """fsspec URL of the landing store; the default is a folder below `home`."""
         return self.landing or (self.home / "landing").as_uri()
+
+    @property
+    def returns_url(self) -> str:
+        """fsspec URL that return slips are written to; the default is a folder below `home`."""
+        return (self.returns or (self.home / "returned").as_uri()).rstrip("/")
 
     @property
     def inbox_url(self) -> str:

@@ -45,7 +45,6 @@ def remove_demo_files() -> None:
         dropped = folder / file.name
         if dropped.exists() and dropped.read_bytes() == file.read_bytes():
             dropped.unlink()
-    shutil.rmtree(folder / "返却", ignore_errors=True)
     if not any(folder.iterdir()):
         folder.rmdir()
 

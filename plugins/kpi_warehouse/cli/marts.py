@@ -76,9 +76,9 @@ def load(
 @reported
 def replay(load_id: Annotated[int, typer.Argument(help="取込番号")]) -> None:
     """過去の取込を、保存したバイト列から（通信なしで）やり直す。"""
-    from kpi_warehouse import load as verbs
+    from kpi_warehouse import upkeep
 
-    published = verbs.replay(load_id)
+    published = upkeep.replay(load_id)
     out.print(
         f"取込番号 {published.load_id}：{published.state}（新しい行 {published.opened_rows:,}、閉じた行 {published.closed_rows:,}）"
     )

@@ -1,0 +1,1 @@
+{{ staged_measures('company_support') }}

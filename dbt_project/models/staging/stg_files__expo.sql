@@ -1,0 +1,1 @@
+{{ staged_measures('expo', axes=['event_code']) }}

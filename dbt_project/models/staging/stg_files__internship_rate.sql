@@ -1,0 +1,1 @@
+{{ staged_measures('internship_rate', axes=['series_code']) }}

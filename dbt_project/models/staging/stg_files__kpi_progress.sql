@@ -1,0 +1,1 @@
+{{ staged_measures('kpi_progress', axes=['kpi_code']) }}

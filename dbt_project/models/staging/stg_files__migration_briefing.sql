@@ -1,0 +1,1 @@
+{{ staged_measures('migration_briefing', axes=['direction_code', 'counterpart_code']) }}

@@ -1,0 +1,1 @@
+{{ staged_measures('private_school_subsidy') }}

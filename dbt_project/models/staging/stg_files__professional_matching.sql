@@ -1,0 +1,1 @@
+{{ staged_measures('professional_matching') }}

@@ -1,0 +1,1 @@
+{{ staged_measures('relocation_events', axes=['event_code']) }}

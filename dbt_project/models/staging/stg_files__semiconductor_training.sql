@@ -1,0 +1,1 @@
+{{ staged_measures('semiconductor_training', axes=['activity_code']) }}

@@ -1,0 +1,1 @@
+{{ staged_measures('uij_turn') }}

@@ -1,0 +1,1 @@
+{{ staged_measures('vacant_house_support') }}

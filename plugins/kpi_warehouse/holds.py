@@ -1,0 +1,107 @@
+"""Rows that wait for a decision: which they are, and their release by the division that owns them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from kpi_warehouse.errors import KpiError
+from kpi_warehouse.load import contract_of
+from kpi_warehouse.warehouse.connection import connect
+from kpi_warehouse.warehouse.history import lock_history
+from kpi_warehouse.warehouse.tables import names, raw_table
+
+
+@dataclass(frozen=True)
+class Held:
+    """A row that waits for a decision."""
+
+    held_id: int
+    load_id: int
+    feed: str
+    period: date
+    row: dict[str, Any]
+    expectation: str
+    reason_ja: str
+    source_ref: str
+    state: str
+
+
+COLUMNS = "held_id, load_id, feed, period, row, expectation, reason_ja, source_ref, state"
+
+
+def held_rows(feed: str | None = None) -> list[Held]:
+    """Rows that wait, oldest first."""
+    with connect() as connection:
+        return (
+            connection.cursor(row_factory=class_row(Held))
+            .execute(
+                f"select {COLUMNS} from ops.held_row"
+                " where state = 'held' and (%(feed)s::text is null or feed = %(feed)s) order by held_id",
+                {"feed": feed},
+            )
+            .fetchall()
+        )
+
+
+def release(held_id: int, reason_ja: str) -> Held:
+    """Publish a held row after all: it becomes current as it was delivered, and the reason stays with it for ever.
+
+    Raises:
+        KpiError: no such row, no reason, or it waits no more.
+    """
+    if not reason_ja.strip():
+        raise KpiError("公表を認める理由（--reason）を書いてください。", "hold.no_reason")
+    with connect() as connection:
+        held = (
+            connection.cursor(row_factory=class_row(Held))
+            .execute(f"select {COLUMNS} from ops.held_row where held_id = %s for update", [held_id])
+            .fetchone()
+        )
+        if held is None:
+            raise KpiError(
+                f"保留番号 {held_id} はありません。`kpi hold list` で確認してください。", "hold.unknown"
+            )
+        if held.state != "held":
+            raise KpiError(f"保留番号 {held_id} はもう保留中ではありません（{held.state}）。", "hold.settled")
+        _publish(connection, held)
+        connection.execute(
+            "update ops.held_row set state = 'released', settled_at = clock_timestamp() where held_id = %s",
+            [held_id],
+        )
+        connection.execute(
+            "insert into ops.release (held_id, reason_ja) values (%s, %s)", [held_id, reason_ja.strip()]
+        )
+        return held
+
+
+def _publish(connection: psycopg.Connection, held: Held) -> None:
+    contract = contract_of(held.feed)
+    lock_history(connection, contract)
+    raw, columns = raw_table(contract), contract.stage_columns
+    same_key = sql.SQL(" and ").join(
+        sql.SQL("r.{0} = n.{0}").format(sql.Identifier(name)) for name in contract.key_names
+    )
+    new = sql.SQL("jsonb_populate_record(null::{}, %s)").format(raw)
+    connection.execute(
+        sql.SQL(
+            "update {} as r set known_to = clock_timestamp() from {} as n where r.known_to = 'infinity' and {}"
+        ).format(raw, new, same_key),
+        [Jsonb(held.row)],
+    )
+    connection.execute(
+        sql.SQL(
+            "insert into {} ({}, load_id, known_from) select {}, {}, clock_timestamp() from {} as n"
+        ).format(raw, names(columns), names(columns, "n"), sql.Literal(held.load_id), new),
+        [Jsonb(held.row)],
+    )
+    # What is accepted is no longer what was delivered as a whole, so the period is looked at again next time.
+    connection.execute(
+        "delete from ops.period_digest where feed = %s and period = %s", [held.feed, held.period]
+    )
