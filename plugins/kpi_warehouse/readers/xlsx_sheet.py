@@ -21,7 +21,10 @@ _LAST_ROW, _LAST_COLUMN = 1_048_576, 16_384
 # Below this a sheet is parsed in milliseconds, so nothing is guessed about it.
 _SMALL = 200_000
 # A cell near the top left, A1 to Z99999; whatever looks otherwise stretches the sheet or is in another form.
-_FAR_CELL = re.compile(rb'<c(?! r="[A-Z]\d{1,5}")[\s/>](?:r="([A-Z]{1,3})(\d{1,7})")?')
+# A formatted cell without content stretches nothing: forms are often formatted to the last row.
+_FAR_CELL = re.compile(
+    rb'<c(?! r="[A-Z]\d{1,5}"| r="[A-Z]{1,3}\d{1,7}"(?: s="\d+")?/>)[\s/>](?:r="([A-Z]{1,3})(\d{1,7})")?'
+)
 _NEAR_ROWS, _NEAR_COLUMNS = 99_999, 26
 _OTHER_FORM = (
     re.compile(rb":(?:c|row|f|col)[\s/>]"),
