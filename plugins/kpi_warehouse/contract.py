@@ -38,6 +38,7 @@ class Column:
     axis_name: str | None
     synonyms: dict[str, tuple[str, ...]] = field(default_factory=dict)
     mark_status: dict[str, str] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
     seed_ids: dict[str, str] = field(default_factory=dict)
 
 

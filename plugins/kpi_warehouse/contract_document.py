@@ -171,6 +171,7 @@ class _Document:
             axis_name=custom.get("axisName"),
             synonyms={str(code): tuple(said) for code, said in custom.get("synonyms", {}).items()},
             mark_status={str(mark): str(status) for mark, status in custom.get("markStatus", {}).items()},
+            units={str(code): str(unit) for code, unit in custom.get("units", {}).items()},
             seed_ids={str(code): str(seed) for code, seed in custom.get("seedId", {}).items()},
         )
 

@@ -62,6 +62,10 @@ class CodedColumn(Protocol):
     def mark_status(self) -> Mapping[str, str]:
         """Raw mark → value_status."""
 
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Code → unit its values have; of the measure column only."""
+
 
 @dataclass(frozen=True)
 class Outside:

@@ -51,6 +51,9 @@ def test_a_bare_month_belongs_to_its_base() -> None:
         read_period("5月")
     assert read_period("5月", base=R6).start == date(2024, 5, 1)
     assert read_period("2月", base=R6).start == date(2025, 2, 1)
+    assert read_period("10月12日（土）", base=R6).start == date(2024, 10, 12)
+    with pytest.raises(Unreadable, match="曜日"):
+        read_period("10月12日（日）", base=R6)
     assert read_period("2月", base=read_period("R6年")).start == date(2024, 2, 1)
 
 

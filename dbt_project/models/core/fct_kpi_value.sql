@@ -58,6 +58,57 @@ period_sums as (
     from monthly_pairs as months
     inner join periods on months.month between periods.period_start and periods.period_end
     group by months.kpi_id, periods.period_id, periods.period_kind, periods.expected_months
+),
+
+-- What the divisions filled in. A stock or a cumulative figure belongs to the 年度 (or 暦年) its last day lies in, and as
+-- long as that is not over the figure is partial.
+filled_in as (
+
+    select
+        delivered.breakdown ->> 'kpi_code' as kpi_id,
+        delivered.period_end,
+        delivered.value,
+        delivered.value_status,
+        delivered.load_id,
+        delivered.loaded_at,
+        delivered.period_start
+    from {{ ref('stg_files__kpi_progress') }} as delivered
+    where delivered.value_status in ('actual', 'partial', 'provisional', 'revised')
+
+),
+
+filled_in_periods as (
+
+    select distinct on (filled_in.kpi_id, periods.period_id)
+        filled_in.kpi_id,
+        periods.period_id,
+        periods.period_kind,
+        filled_in.value,
+        least(
+            periods.expected_months,
+            (extract(year from age(filled_in.period_end + 1, periods.period_start)) * 12
+                + extract(month from age(filled_in.period_end + 1, periods.period_start)))::integer
+        ) as covered_months,
+        periods.expected_months,
+        filled_in.loaded_at,
+        freshness.data_as_of,
+        coalesce(gates.gate_status, 'passed') as gate_status,
+        coalesce(gates.held_rows, 0) as held_rows
+    from filled_in
+    inner join {{ ref('dim_kpi') }} as kpis on filled_in.kpi_id = kpis.kpi_id
+    inner join periods
+        on
+            kpis.period_kind = periods.period_kind
+            and periods.period_kind in ('年度', '暦年')
+            and filled_in.period_end between periods.period_start and periods.period_end
+    left join {{ ref('int_feed_freshness') }} as freshness on freshness.feed = 'kpi_progress'
+    left join {{ ref('int_feed_month_gate') }} as gates
+        on
+            gates.feed = 'kpi_progress'
+            and date_trunc('month', filled_in.period_start) = date_trunc('month', gates.month)
+    -- K12 is computed from the source; a figure typed beside it would only disagree.
+    where filled_in.kpi_id <> 'K12'
+    order by filled_in.kpi_id asc, periods.period_id asc, filled_in.period_end desc
 
 )
 
@@ -80,3 +131,23 @@ select
     gate_status,
     held_rows
 from period_sums
+union all
+select
+    kpi_id,
+    period_id,
+    period_kind,
+    value,
+    case
+        when value is null then 'missing'
+        when covered_months < expected_months then 'partial'
+        else 'actual'
+    end as value_status,
+    covered_months,
+    expected_months,
+    null::numeric as same_months_year_before,
+    loaded_at,
+    coalesce(data_as_of, loaded_at) as data_as_of,
+    null::date as source_updated_on,
+    gate_status,
+    held_rows
+from filled_in_periods

@@ -27,6 +27,7 @@ _MONTH = re.compile(rf"{_YEAR}\s*[年./-]\s*(?P<month>\d{{1,2}})\s*月?{_END}")
 _FISCAL = re.compile(rf"{_YEAR}\s*年度")
 _BARE_YEAR = re.compile(rf"{_YEAR}\s*(?P<word>年)?")
 _BARE_MONTH = re.compile(rf"(?P<month>\d{{1,2}})\s*月{_END}")
+_BARE_DAY = re.compile(r"(?P<month>\d{1,2})\s*月\s*(?P<day>\d{1,2})\s*日")
 _QUARTER = re.compile(rf"(?:{_YEAR}\s*(?:年度)?\s*)?第\s*(?P<quarter>[1-4])\s*四半期")
 _HALF = re.compile(rf"(?:{_YEAR}\s*(?:年度)?\s*)?(?P<half>上|下)(?:半)?期")
 _TAIL = re.compile(r"(?:(?P<month>\d{1,2})\s*[月./-]\s*)?(?P<day>\d{1,2})\s*日?")
@@ -113,12 +114,11 @@ def _range(text: str, folded: str, year: Year | None, base: Period | None) -> Pe
         raise Unreadable(text, folded.index("~"), "始まりより後の終わり")
     if first.kind == last.kind == "時点" and (last.end - first.start).days <= 92 and "末" not in right:
         return Period(first.start, last.end, "イベント", None, None, text)
-    qualifier = right.strip() if "末" in right else None
-    return Period(first.start, last.end, "累計", None, qualifier, text)
+    return Period(first.start, last.end, "累計", None, None, text)
 
 
 def _single(text: str, folded: str, year: Year | None, base: Period | None) -> Period:
-    for read in (_of_day, _of_month, _of_part, _of_year, _of_bare_month):
+    for read in (_of_day, _of_month, _of_part, _of_year, _of_bare_month, _of_bare_day):
         found = read(text, folded, year, base)
         if found is not None:
             return found
@@ -186,6 +186,17 @@ def _of_bare_month(text: str, folded: str, year: Year | None, base: Period | Non
     if base is None:
         raise Unreadable(text, 0, "年のついた月（例：令和6年5月）")
     return _month(text, *_within(text, int(match["month"]), base), match)
+
+
+def _of_bare_day(text: str, folded: str, year: Year | None, base: Period | None) -> Period | None:
+    match = _BARE_DAY.fullmatch(_WEEKDAY.sub("", folded).strip())
+    if match is None:
+        return None
+    if base is None:
+        raise Unreadable(text, 0, "年のついた日付（例：令和6年10月12日）")
+    day = _make(text, *_within(text, int(match["month"]), base), int(match["day"]))
+    _check_weekday(text, folded, day)
+    return Period(day, day, "時点", None, None, text)
 
 
 def _month(text: str, year: int, month: int, match: re.Match[str]) -> Period:

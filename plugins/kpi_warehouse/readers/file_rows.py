@@ -54,7 +54,7 @@ def read_file(contract: Contract, body: bytes, name: str) -> Reading:
         UnreadableFile: nothing of it could be read.
     """
     source = file_source(contract)
-    return read_layout(open_book(source, body, name), contract)
+    return read_layout(open_book(source, body, name), source.layout, contract.columns)
 
 
 def stage_file(
