@@ -1,0 +1,78 @@
+"""Labels of rows and headings → codes of the contract, by code, label or synonym, compared by `search_key`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from kpi_warehouse.contract_layout import CodedColumn
+from kpi_warehouse.japanese.widths import fold, search_key
+from kpi_warehouse.readers.grid import Cell
+from kpi_warehouse.readers.layout_headers import JOIN
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label of a row: its folded text, whether it stands in the row itself, and the cell it comes from."""
+
+    text: str
+    own: bool
+    cell: Cell
+
+
+class CodeList:
+    """The closed list of one column; a column without codes takes every text as it stands."""
+
+    def __init__(self, column: CodedColumn | None) -> None:
+        self._codes: dict[str, str] = {}
+        self._labels: dict[str, str] = {}
+        self._known: dict[str, str | None] = {}
+        self.open = column is None or not column.codes
+        if column is None:
+            return
+        for code, label in column.codes.items():
+            for text in (code, label, *column.synonyms.get(code, ())):
+                self._codes.setdefault(search_key(text), code)
+                self._labels.setdefault(search_key(text), text)
+
+    def code(self, text: str) -> str | None:
+        """Code of a label; None for one the contract does not have."""
+        if text in self._known:
+            return self._known[text]
+        found = fold(text) if self.open else self._codes.get(search_key(text))
+        self._known[text] = found
+        return found
+
+    def code_with_unit(self, text: str, unit: str | None) -> str | None:
+        """Code of `空家バンク／人` before that of `空家バンク`: one row label may stand for a measure of each unit."""
+        if unit and (found := self.code(f"{text}{JOIN}{unit}")) is not None:
+            return found
+        return self.code(text)
+
+    def expected_ja(self, text: str) -> str:
+        """What was expected, with the nearest labels there are."""
+        near = get_close_matches(search_key(text), list(self._labels), 3, 0.4)
+        if near:
+            return f"契約にある項目（近いもの：{'、'.join(self._labels[each] for each in near)}）"
+        return f"契約にある項目（{'、'.join(list(self._labels.values())[:10])}）"
+
+
+class Words:
+    """A short list of words that a label may equal (計, 合計) or, for subsets, begin with (うち…)."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._keys = tuple(search_key(word) for word in words)
+        self._known: dict[str, bool] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def equals(self, text: str) -> bool:
+        known = self._known.get(text)
+        if known is None:
+            known = self._known[text] = search_key(text) in self._keys
+        return known
+
+    def begins(self, text: str) -> bool:
+        return search_key(text).lstrip("(・").startswith(self._keys) if self._keys else False

@@ -1,0 +1,260 @@
+"""The values of one data row: number or mark, period, measure, unit, status and note of each → a measure row or a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from kpi_warehouse.contract_layout import MEASURE_COLUMN
+from kpi_warehouse.japanese.numbers import Quantity
+from kpi_warehouse.japanese.periods import Period
+from kpi_warehouse.japanese.units import canonical_unit
+from kpi_warehouse.readers.grid import Cell
+from kpi_warehouse.readers.layout_columns import Columns, ValueColumn
+from kpi_warehouse.readers.layout_context import Context
+from kpi_warehouse.readers.layout_headers import JOIN
+from kpi_warehouse.readers.layout_periods import PeriodCells
+from kpi_warehouse.readers.layout_result import MeasureRow
+from kpi_warehouse.readers.layout_tables import Found
+from kpi_warehouse.readers.layout_values import PLAIN, Content
+
+Measured = tuple[Quantity | None, str, str | None]
+
+
+@dataclass(slots=True)
+class Line:
+    """One row while it is read: what its labels, and the columns beside them, say of every value in it.
+
+    Args:
+        texts: labels without footnote signs.
+        period: cell and text of its period, in column `period_column`.
+        measure_label: labels of its measure columns, joined; the last is `measure_column`.
+        sound: all its labels were understood.
+    """
+
+    at: int
+    cells: list[Cell]
+    texts: list[str]
+    axes: dict[str, str]
+    period: tuple[Cell, str] | None = None
+    period_column: int = 0
+    period_kind: str | None = None
+    end: date | None = None
+    measure_label: str | None = None
+    measure_column: int = 0
+    measure: str | None = None
+    unit: str | None = None
+    status: str | None = None
+    note: str | None = None
+    sound: bool = True
+
+    @property
+    def label(self) -> str:
+        """As a division calls the row: `転出／大阪圏`."""
+        return JOIN.join(text for text in self.texts if text)
+
+
+class LineValues:
+    """Reads value cells of one table into the context's rows."""
+
+    def __init__(
+        self,
+        found: Found,
+        context: Context,
+        columns: Columns,
+        periods: PeriodCells,
+        notes: Mapping[str, str],
+    ) -> None:
+        self.found, self.page, self.context = found, found.page, context
+        self.periods, self.notes = periods, notes
+        self._measured = {column.at for column in (*columns.values, *columns.totals)}
+
+    def content(self, line: Line, column: ValueColumn) -> Content | None:
+        """What a cell says; None for a blank one, and for one that cannot be read (that is told)."""
+        cell = line.cells[column.at]
+        if cell.hidden and cell.value is not None and self.context.layout.hidden == "refuse":
+            expected = "表示された行・列の値（非表示の行・列に値があります）"
+            self._fault(line, column, expected, "hidden_value")
+            return None
+        content = self.context.values.read(cell)
+        if content.code:
+            self._fault(line, column, content.expected_ja, content.code)
+            return None
+        return None if content.blank else content
+
+    def read(self, line: Line, column: ValueColumn) -> None:
+        """Read one value cell: rows for what it says, faults for what is wrong with it."""
+        cell = line.cells[column.at]
+        if cell.value is None and cell.formula is None:
+            self._blank(line, column, cell)
+            return
+        content = self.content(line, column)
+        if content is None:
+            if isinstance(cell.value, str) and not cell.value.strip():
+                self._blank(line, column, cell)
+            return
+        period = self._period(line, column)
+        if period is None or not line.sound:
+            return
+        measured = (
+            self._measures(line, column, content.quantities)
+            if content.mark is None
+            else self._marked(line, column)
+        )
+        if not measured:
+            return
+        status = content.status or line.status or column.status
+        if status is None and column.from_row:
+            status = period.status
+        raw = cell.value.strip() if type(cell.value) is str else None
+        text = None if raw is None or PLAIN.fullmatch(raw) else raw
+        note = self._note(line, column, content)
+        axes = self._axes(line, column)
+        for quantity, measure, unit in measured:
+            row = MeasureRow(
+                period.start,
+                period.kind,
+                axes,
+                measure,
+                None if quantity is None else quantity.value,
+                content.mark,
+                text,
+                unit,
+                _joined(None if quantity is None else quantity.qualifier, period.qualifier),
+                status or column.spec.status or "actual",
+                line.end or period.end,
+                note,
+                cell.place,
+            )
+            self.context.add(row, (self.page.number, line.at, column.at), cell, self._label(line, column))
+
+    def _label(self, line: Line, column: ValueColumn) -> str:
+        return f"{line.label}{JOIN}{column.label}" if line.texts else column.label
+
+    def _fault(self, line: Line, column: ValueColumn, expected: str, code: str) -> None:
+        cell = line.cells[column.at]
+        position = (self.page.number, line.at, column.at)
+        self.context.findings.fault(position, cell, self._label(line, column), expected, code)
+
+    def _blank(self, line: Line, column: ValueColumn, cell: Cell) -> None:
+        origin = cell.merged_from
+        if origin is not None and origin[0] > self.found.bottom and origin[1] in self._measured:
+            top = self.page.cell(*origin)
+            if top.value is not None:
+                position = (self.page.number, *origin)
+                expected = "一つのセルに一つの値（結合されたセルの値は、どの項目のものか決められません）"
+                self.context.findings.fault(
+                    position, top, self._label(line, column), expected, "merged_value"
+                )
+                return
+        if column.blank_is_fault:
+            self._fault(line, column, f"{self.context.values.expected_ja}（空欄です）", "blank")
+
+    def _period(self, line: Line, column: ValueColumn) -> Period | None:
+        if not column.from_row:
+            return column.period
+        if line.period is None:
+            return None  # the blank label was told
+        cell, text = line.period
+        kind = column.spec.period_kind or line.period_kind
+        read = self.periods.read(cell, text, column.period, kind)
+        if isinstance(read, str):
+            position = (self.page.number, line.at, line.period_column)
+            self.context.findings.fault(position, cell, line.label, read, "unreadable_period")
+            return None
+        return read
+
+    def _axes(self, line: Line, column: ValueColumn) -> Mapping[str, str]:
+        constants = {name: code for name, code in column.constants.items() if name != MEASURE_COLUMN}
+        return dict(sorted({**line.axes, **constants}.items())) if constants else line.axes
+
+    def _note(self, line: Line, column: ValueColumn, content: Content) -> str | None:
+        signs = (*column.signs, *content.references)
+        if not signs:
+            return line.note
+        notes = [self.notes[sign] for sign in signs if self.notes.get(sign)]
+        if not notes and content.mark is not None:
+            # ※ without its footnote: what the contract says of the mark is the reason.
+            notes = [self.context.values.marks[content.mark]]
+        return JOIN.join(dict.fromkeys([*notes, *([line.note] if line.note else [])])) or None
+
+    # -- measures and units
+
+    def _marked(self, line: Line, column: ValueColumn) -> list[Measured]:
+        """Measures that a mark stands for: every one of a cell that holds several quantities."""
+        if column.units:
+            by_measure = {measure: unit for unit, measure in reversed(column.units.items())}
+            return [(None, measure, unit) for measure, unit in by_measure.items()]
+        measure = column.measure or line.measure
+        if measure is None and line.measure_label and column.unit:
+            measure = self.context.measures.code_with_unit(line.measure_label, column.unit)
+        if measure is None:
+            self._no_measure(line, column)
+            return []
+        return [(None, measure, column.unit or line.unit or self.context.measure_units.get(measure))]
+
+    def _measures(self, line: Line, column: ValueColumn, quantities: tuple[Quantity, ...]) -> list[Measured]:
+        if len(quantities) > 1 and not column.units and (column.measure or line.measure):
+            self._fault(line, column, "一つのセルに一つの数", "several_numbers")
+            return []
+        measured = [self._measure(line, column, quantity) for quantity in quantities]
+        sound = [each for each in measured if each is not None]
+        if len(sound) < len(measured):
+            return []
+        lacking = set(column.units.values()) - {measure for _, measure, _ in sound}
+        if lacking and column.blank_is_fault:
+            units = "、".join(unit for unit, measure in column.units.items() if measure in lacking)
+            self._fault(line, column, f"単位「{units}」の数も", "missing_quantity")
+        return sound
+
+    def _measure(self, line: Line, column: ValueColumn, quantity: Quantity) -> Measured | None:
+        """Measure and unit of one quantity; a unit other than the one declared is a fault."""
+        said = quantity.unit and column.aliases.get(
+            canonical_unit(quantity.unit), canonical_unit(quantity.unit)
+        )
+        if column.units:
+            measure = column.units.get(said or "")
+            if measure is None:
+                self._wrong_unit(line, column, "、".join(f"「{unit}」" for unit in column.units), said)
+                return None
+            # 人 where the measure is counted in 名: the contract lists both, and one is the measure's own.
+            return quantity, measure, said
+        found = column.measure or line.measure
+        if found is None or (line.measure_label and not column.measure and said):
+            found = self._labelled(line, said or column.unit) or found
+        if found is None:
+            self._no_measure(line, column)
+            return None
+        row_unit = line.unit and column.aliases.get(line.unit, line.unit)
+        wanted = (column.spec.unit and column.unit) or self.context.measure_units.get(found)
+        wanted = wanted or row_unit or column.unit
+        for unit in (said, row_unit):
+            if unit and wanted and unit != wanted:
+                self._wrong_unit(line, column, f"「{wanted}」", unit)
+                return None
+        return quantity, found, said or wanted
+
+    def _labelled(self, line: Line, unit: str | None) -> str | None:
+        if not line.measure_label:
+            return None
+        return self.context.measures.code_with_unit(line.measure_label, unit)
+
+    def _wrong_unit(self, line: Line, column: ValueColumn, expected: str, said: str | None) -> None:
+        told = f"（書かれた単位は「{said}」）" if said else "（単位がありません）"
+        self._fault(line, column, f"単位{expected}の数{told}", "unit")
+
+    def _no_measure(self, line: Line, column: ValueColumn) -> None:
+        if line.measure_label is None:
+            self._fault(line, column, "指標の分かる行", "unknown_measure")
+            return
+        position = (self.page.number, line.at, line.measure_column)
+        cell = line.cells[line.measure_column]
+        expected = self.context.measures.expected_ja(line.measure_label)
+        self.context.findings.fault(position, cell, line.measure_label, expected, "unknown_label")
+
+
+def _joined(one: str | None, other: str | None) -> str | None:
+    if one is None or other is None or one == other:
+        return one or other
+    return f"{one}・{other}"

@@ -1,0 +1,106 @@
+"""Periods of a table: of its headings, of its rows, of the document, and how the contract narrows what they mean."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from dataclasses import replace
+from datetime import date
+
+from kpi_warehouse.contract_layout import Year
+from kpi_warehouse.japanese.periods import Period, fiscal_year, read_date, read_period
+from kpi_warehouse.japanese.widths import Unreadable, fold
+from kpi_warehouse.readers.grid import Cell
+
+# Excel serials from 1954 to 2119: no year and no count that stands in a period cell is that large.
+_SERIALS = range(20_000, 80_000)
+# A value whose year the source does not say: the date only fills the key, the kind says that it means nothing.
+UNKNOWN_DATE = date(1900, 1, 1)
+_UNKNOWN = re.compile(r"年?度?の?(不明|記載なし|記載無し)")
+_WIDENED = ("時点", "イベント")
+
+
+def period_of_text(text: str, year: Year | None, base: Period | None) -> Period:
+    """The period a text says; 年度不明 and 年度の記載なし are a period of the kind 年度不明.
+
+    Raises:
+        Unreadable: no period.
+    """
+    if _UNKNOWN.fullmatch(fold(text)):
+        return Period(UNKNOWN_DATE, UNKNOWN_DATE, "年度不明", None, None, text)
+    return read_period(text, year=year, base=base)
+
+
+def as_kind(period: Period, kind: str | None) -> Period:
+    """The period under the kind the contract gives it; a day becomes the month or year around it."""
+    if kind is None or period.kind in (kind, "年度不明"):
+        return period
+    if period.kind in _WIDENED:
+        first = period.start
+        if kind == "月":
+            last = first.replace(day=calendar.monthrange(first.year, first.month)[1])
+            return replace(period, start=first.replace(day=1), end=last, kind=kind)
+        if kind == "年度":
+            year = fiscal_year(first)
+            return replace(period, start=date(year, 4, 1), end=date(year + 1, 3, 31), kind=kind)
+        if kind in ("暦年", "年"):
+            return replace(period, start=date(first.year, 1, 1), end=date(first.year, 12, 31), kind=kind)
+    if kind == "年度不明":
+        return replace(period, start=UNKNOWN_DATE, end=UNKNOWN_DATE, kind=kind)
+    if kind == "時点":
+        return replace(period, start=period.end, kind=kind)
+    return replace(period, kind=kind)
+
+
+class PeriodCells:
+    """Reads the period cells of one table; each distinct text is read once.
+
+    Args:
+        year: what a bare year means.
+        base: the year a bare month belongs to where nothing nearer says it.
+    """
+
+    def __init__(self, year: Year | None, base: Period | None) -> None:
+        self._year, self._base = year, base
+        self._known: dict[tuple[str, Period | None, str | None], Period | str] = {}
+
+    def read(
+        self, cell: Cell, text: str, base: Period | None = None, kind: str | None = None
+    ) -> Period | str:
+        """The period of a cell, or what was expected of it, in Japanese.
+
+        Args:
+            cell: the cell.
+            text: its text without footnote signs.
+            base: a nearer year for a bare month, from the heading of the value's column.
+            kind: the kind the contract gives it.
+        """
+        key = (text, base, kind)
+        known = self._known.get(key)
+        if known is None:
+            read = self._read(cell, text, base or self._base)
+            known = self._known[key] = read if isinstance(read, str) else as_kind(read, kind)
+        return known
+
+    def _read(self, cell: Cell, text: str, base: Period | None) -> Period | str:
+        value = cell.value
+        try:
+            if isinstance(value, date) or (type(value) is int and value in _SERIALS):
+                day = read_date(value)
+                return Period(day, day, "時点", None, None, text)
+            return period_of_text(text, self._year, base)
+        except Unreadable as error:
+            return error.expected_ja or "期間（例：R6年度、令和6年5月、2024-05）"
+
+
+def missing_between(periods: list[Period]) -> list[str]:
+    """Months (years) that lack between the first and the last of periods of one kind, as a person writes them."""
+    if len(periods) < 2 or len({period.kind for period in periods}) > 1:
+        return []
+    if periods[0].kind == "月":
+        months = {period.start.year * 12 + period.start.month - 1 for period in periods}
+        lacking = sorted(set(range(min(months), max(months) + 1)) - months)
+        return [f"{month // 12}年{month % 12 + 1}月" for month in lacking]
+    years = {period.start.year for period in periods}
+    suffix = "年度" if periods[0].kind == "年度" else "年"
+    return [f"{year}{suffix}" for year in sorted(set(range(min(years), max(years) + 1)) - years)]
