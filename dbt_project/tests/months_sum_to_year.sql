@@ -42,6 +42,8 @@ from {{ ref('fct_kpi_value') }} as actuals
 left join years on actuals.kpi_id = years.kpi_id and actuals.period_id = years.period_id
 where
     actuals.period_kind in ('暦年', '年度')
+    -- A KPI that comes without months (a stock, a figure a division filled in) has nothing to add up.
+    and exists (select 1 from months where months.kpi_id = actuals.kpi_id)
     and (
         actuals.value is distinct from years.value
         or actuals.covered_months <> coalesce(years.months, 0)

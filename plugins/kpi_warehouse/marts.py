@@ -104,6 +104,19 @@ def board(as_of: datetime | None = None) -> list[dict[str, Any]]:
             _drop_schemas(connection, built.schema_name)
 
 
+def programme_values() -> list[dict[str, Any]]:
+    """The newest figure of every measure of the departmental feeds: rows of ``mart_programme_value``, one dict each.
+
+    Raises:
+        KpiError: the marts have not been built yet.
+    """
+    query = sql.SQL(
+        "select * from {} where is_newest order by feed, breakdown_ja, display_order, period_start"
+    ).format(sql.Identifier(MARTS, "mart_programme_value"))
+    with connect("kpi_transformer") as connection:
+        return _read(connection, query)
+
+
 def _past_instant(as_of: datetime | None) -> datetime | None:
     if as_of is None:
         return None
@@ -362,6 +375,10 @@ def _read_board(connection: psycopg.Connection, schema: str) -> list[dict[str, A
     query = sql.SQL("select * from {} order by display_order").format(
         sql.Identifier(schema, "mart_kpi_board")
     )
+    return _read(connection, query)
+
+
+def _read(connection: psycopg.Connection, query: sql.Composed) -> list[dict[str, Any]]:
     try:
         with connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query).fetchall()

@@ -206,11 +206,12 @@ def _log(run: Run, task: dict[str, Any]) -> Path:
 
 
 def _show(stack: Stack, out: Console) -> None:
-    from kpi_warehouse.cli.marts import print_board
+    from kpi_warehouse.cli.marts import print_board, print_programmes
     from kpi_warehouse.load import feeds
-    from kpi_warehouse.marts import board
+    from kpi_warehouse.marts import board, programme_values
 
     print_board(board())
+    print_programmes(programme_values())
     if (simulated := stack.simulated) is not None:
         out.print(simulated, style="yellow", highlight=False)
     for credit in dict.fromkeys(

@@ -122,6 +122,8 @@ def board(
         typer.echo(text.getvalue(), nl=False)
     else:
         print_board(rows)
+        if as_of is None:
+            print_programmes(marts.programme_values())
 
 
 def print_board(rows: list[dict[str, Any]]) -> None:
@@ -159,6 +161,27 @@ def print_board(rows: list[dict[str, Any]]) -> None:
     judged = sum(row["judgement"] in ("maintained", "missed") for row in rows)
     as_of = max(row["data_as_of"] for row in rows if row["data_as_of"] is not None)
     out.print(f"{len(rows)} 件（判定 {judged} 件）　データ基準時点 {as_of:%Y-%m-%d %H:%M}", highlight=False)
+
+
+def print_programmes(rows: list[dict[str, Any]]) -> None:
+    """The newest figures of the departmental feeds as a table, each with its period and what kind of value it is."""
+    table = Table(title="部署から届いた指標", title_style="bold", show_lines=False, expand=True)
+    table.add_column("フィード", ratio=4, overflow="fold")
+    table.add_column("指標", ratio=5, overflow="fold")
+    table.add_column("期間", ratio=4, overflow="fold")
+    table.add_column("値", ratio=3, justify="right", overflow="fold")
+    table.add_column("種類", no_wrap=True)
+    table.add_column("取込", no_wrap=True)
+    before = None
+    for row in rows:
+        name = "／".join(part for part in (row["breakdown_ja"], row["measure_name"]) if part)
+        figure = row["value_mark"] if row["value"] is None else f"{row['value']:,}{row['unit'] or ''}"
+        if row["qualifier"]:
+            figure = f"{figure}（{row['qualifier']}）"
+        feed = row["feed_name"] if row["feed"] != before else ""
+        before = row["feed"]
+        table.add_row(feed, name, row["period_label"], figure, row["value_status_ja"], row["gate_status_ja"])
+    out.print(table)
 
 
 def _plain(value: Any) -> Any:
