@@ -46,7 +46,9 @@ AS_EXCEL_WRITES = {
 <row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c><c r="C1" t="s"><v>2</v></c></row>
 <row r="2"><c r="A2"><v>0.1</v></c><c r="B2"><v>1.0000000000000002</v></c><c r="C2" s="1"><v>20240501</v></c>
 <c r="D2" s="1"><v>45000.123456789001</v></c><c r="E2" s="1"><v>-3</v></c><c r="F2" t="b"><v>1</v></c></row>
-<row r="3"><c r="A3"><f t="shared" ref="A3:B3" si="0">A2*2</f><v>0.2</v></c><c r="B3"><f t="shared" si="0"/><v>2</v></c></row>
+<row r="3"><c r="A3"><f t="shared" ref="A3:B3" si="0">A2*2</f><v>0.2</v></c><c r="B3"><f t="shared" si="0"/><v>2</v></c>
+<c r="C3" t="str"><f>IF(A2&lt;1,"A&amp;B","")</f><v>A&amp;B</v></c><c r="D3" t="e"><f>1/0</f><v>#DIV/0!</v></c>
+<c r="E3"><f>A2</f></c></row>
 </sheetData></worksheet>""",
 }
 

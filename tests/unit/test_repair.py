@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kpi_warehouse.gate.identities import Evidence, Figure, Identity, identities_of
@@ -316,6 +316,7 @@ def neighbours(table: Table, spot: str) -> set[int]:
     return near | ({table[r - 1][c]} if r else set())
 
 
+@settings(deadline=None)
 @given(st.data(), tables(), st.booleans())
 def test_with_totals_of_rows_and_columns_the_one_slip_is_found_and_nothing_else(
     data: st.DataObject, table: Table, corner: bool
@@ -328,6 +329,7 @@ def test_with_totals_of_rows_and_columns_the_one_slip_is_found_and_nothing_else(
     assert [(edit.place, edit.proposed) for edit in proposal.edits] == [(spot, meant)]
 
 
+@settings(deadline=None)
 @given(st.data(), tables())
 def test_with_totals_of_rows_only_the_true_repair_is_among_the_candidates(
     data: st.DataObject, table: Table
@@ -339,6 +341,7 @@ def test_with_totals_of_rows_only_the_true_repair_is_among_the_candidates(
     assert proposal.kind == ("one" if len(proposal.edits) == 1 else "ambiguous")
 
 
+@settings(deadline=None)
 @given(st.data(), tables(), st.integers(-99999, 99999))
 def test_noise_that_is_no_slip_is_never_repaired_where_rows_and_columns_have_totals(
     data: st.DataObject, table: Table, noise: int
@@ -349,6 +352,7 @@ def test_noise_that_is_no_slip_is_never_repaired_where_rows_and_columns_have_tot
     assert (proposal.kind, proposal.edits) == ("none", ())
 
 
+@settings(deadline=None)
 @given(st.data(), tables(), st.booleans())
 def test_two_wrong_cells_are_never_repaired_where_rows_and_columns_have_totals(
     data: st.DataObject, table: Table, corner: bool
@@ -374,6 +378,7 @@ def explanations(line: Sequence[int], total: int) -> Iterator[tuple[int, int]]:
             yield at, meant
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(10, 300), min_size=2, max_size=6), st.integers(20, 2000))
 def test_of_a_row_alone_a_proposal_is_made_exactly_when_one_slip_explains_it(
     line: list[int], total: int

@@ -4,8 +4,8 @@ A workbook comes back as itself, with a first sheet 差し戻し票. Everything 
 cannot be opened) comes back as a new workbook with the same sheet and the rows that hold the faults.
 
 Numbers (to the 15 digits that Excel shows), texts, formulas and formats of the division's cells stay as they are. What
-openpyxl cannot carry over is lost in this copy and said on the slip: shapes, pictures, some extensions. Results of
-formulas are calculated again on opening; readings (furigana) of typed names are dropped.
+openpyxl cannot carry over is lost in this copy and said on the slip: shapes, pictures, some extensions; readings
+(furigana) of typed names are dropped without a word.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from openpyxl.reader.excel import ExcelReader
 from openpyxl.styles import PatternFill
 from openpyxl.utils.cell import column_index_from_string
 
+from kpi_warehouse.gate.formula_results import Result, put_back, read_results
 from kpi_warehouse.gate.slip_rows import COORDINATE, add_failing_rows, line_and_column
 from kpi_warehouse.gate.slip_sheet import (
     FOUND,
@@ -60,12 +61,20 @@ _LIST_COLUMNS = (Column("番号", 6), Column("行番号", 14), Column("列", 12)
 class _Reader(ExcelReader):
     """Opens a workbook with numbers left as numbers.
 
-    openpyxl turns numbers under a date format into dates, rounded, and those out of range into #VALUE!.
+    openpyxl turns numbers under a date format into dates, rounded, and those out of range into #VALUE!. `results` are
+    those of the formulas, by title of the sheet.
     """
+
+    results: dict[str, dict[str, Result]]
 
     def read_worksheets(self) -> None:
         workbook: Any = self.wb
         workbook._date_formats = workbook._timedelta_formats = set()
+        self.results = {}
+        for sheet, relation in self.parser.find_sheets():
+            if relation.target in self.valid_files:
+                with self.archive.open(relation.target) as part:
+                    self.results[sheet.name] = read_results(part)
         super().read_worksheets()
 
 
@@ -159,7 +168,10 @@ def _marked_workbook(
         note_ja=lost,
     )
     _show_first(workbook)
-    return _saved(workbook)
+    body = _saved(workbook)
+    return put_back(
+        body, {page.path.lstrip("/"): reader.results.get(page.title, {}) for page in workbook.worksheets[1:]}
+    )
 
 
 def _lost_parts(body: bytes) -> str:
