@@ -242,6 +242,24 @@ def test_identities_come_from_a_reading() -> None:
     assert groups[0].members[0].label == "groups S!A1" and not groups[0].broken
 
 
+def test_a_row_with_a_blank_among_full_rows_gets_no_proposal() -> None:
+    def read(blank: bool) -> Proposal:
+        first = {f"S!{c}1": v for c, v in zip("BCD", (12, 34, 120), strict=True)}
+        second = {f"S!{c}2": v for c, v in zip("BCD", (16, 70, 149), strict=True) if not (blank and c == "D")}
+        checks = [
+            Total("in.row", "S!E1", Decimal(166), tuple(first), "東京圏／計"),
+            Total("in.row", "S!E2", Decimal(235 + 149 if not blank else 235), tuple(second), "大阪圏／計"),
+        ]
+        rows = [Read("people", Decimal(v), place) for place, v in (first | second).items()]
+        (group,) = identities_of(checks, rows, lambda each: each.source_cell)
+        return only(proposals(group))
+
+    assert read(blank=False).kind == "one"
+    refused = read(blank=True)
+    assert (refused.kind, refused.edits) == ("none", ())
+    assert "大阪圏／計：3 個あるはずの値が 2 個しかありません" in refused.message_ja
+
+
 # Properties. The slips are made here once more, forwards (number → what would be typed), so that the two must agree.
 
 

@@ -142,9 +142,15 @@ def identities_of(
     """The identities of a reading; those of each measure by themselves, since a cell may hold several quantities.
 
     A member that is a total itself (the corner of a table) takes its value from there; one with a mark in place of a
-    number adds nothing; one that was not read at all is missing.
+    number adds nothing; one that was not read at all is missing. Totals of one column (of one row) must all have as many
+    members as the fullest of them: a row with a blank among full rows lacks a number, and its gap is not to be explained
+    by a slip elsewhere.
     """
     checks = list(checks)
+    fullest: dict[tuple[str, ...], int] = {}
+    for check in checks:
+        line = _line_of(check)
+        fullest[line] = max(fullest.get(line, 0), len(check.members))
     wanted = {place for check in checks for place in check.members}
     read: dict[tuple[str, str | None], Number] = {}
     for row in rows:
@@ -163,14 +169,27 @@ def identities_of(
                 members.append(totals.get(key, Figure(place, place, None)))
             elif row_read.value is not None:
                 members.append(Figure(place, label(row_read), row_read.value, row_read.value_text or ""))
+        marked = len(check.members) - len(members)
         identity = Identity(
             f"{check.name} {check.place}",
             check.label,
             totals[check.place, check.measure_code],
             tuple(members),
+            fullest[_line_of(check)] - marked,
         )
         groups.setdefault(check.measure_code, []).append(identity)
     return [tuple(group) for group in groups.values()]
+
+
+def _line_of(check: StatedTotal) -> tuple[str, ...]:
+    """Totals that sum up the same cells of other rows (or columns): those below (or beside) each other."""
+    match = _POSITION.search(check.place)
+    if match is None:
+        return (check.name, check.place)
+    sheet = check.place.rpartition("!")[0]
+    upright = check.name.endswith(".row")
+    spot = (match["column"] or match["key"]) if upright else (match["row"] or match["line"])
+    return (check.name, check.measure_code or "", sheet, spot)
 
 
 def amount(value: Decimal) -> str:
