@@ -15,7 +15,7 @@ import workbook_files as files
 from msoffcrypto.format.ooxml import OOXMLFile
 
 from kpi_warehouse.errors import UnreadableFile
-from kpi_warehouse.readers import zip_parts
+from kpi_warehouse.readers import calamine_process, zip_parts
 from kpi_warehouse.readers.file_kind import MAX_WORKBOOK, OLE
 from kpi_warehouse.readers.workbook import read_workbook
 
@@ -214,3 +214,26 @@ def test_a_million_empty_formatted_rows_cost_little(build: Callable[[], bytes], 
     book = read_workbook(body, "様式.xlsx")
     assert len(book.sheets[0].rows) == rows and time.monotonic() - started < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10
+
+
+# What makes calamine itself end the process it runs in
+
+
+def test_a_count_of_four_billion_strings_ends_no_process_of_ours() -> None:
+    relation = b'<Relationship Id="rId99" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/sharedStrings" Target="sharedStrings.xml"/></Relationships>'
+    strings = b'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" uniqueCount="4000000000"><si><t>a</t></si></sst>'
+    error = refused(
+        files.repacked(
+            PLAIN,
+            {
+                "xl/sharedStrings.xml": strings,
+                "xl/_rels/workbook.xml.rels": lambda xml: xml.replace(b"</Relationships>", relation),
+            },
+        )
+    )
+    assert error.code == "file.damaged"
+
+
+def test_a_reader_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calamine_process, "MAX_SECONDS", 0.001)
+    assert "読み終わりません" in refused(PLAIN).message_ja

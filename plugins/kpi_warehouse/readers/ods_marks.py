@@ -37,7 +37,7 @@ def read_marks(parts: ZipParts) -> dict[str, SheetMarks]:
             content = xml
     try:
         return reading.parse(content)
-    except (expat.ExpatError, UnicodeError, ValueError) as error:
+    except (expat.ExpatError, ValueError, LookupError) as error:
         raise UnreadableFile(
             f"{parts.name}：中の「content.xml」が XML として読めません（{error}）。もう一度保存して出し直してください。",
             "file.damaged",
@@ -56,7 +56,7 @@ class _ContentReading:
         self._depth = 0
 
     def parse(self, xml: bytes) -> dict[str, SheetMarks]:
-        parser = expat.ParserCreate()
+        parser = expat.ParserCreate("utf-8")  # as calamine reads it, whatever the declaration says
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end

@@ -1,26 +1,21 @@
 """A workbook (xlsx, xlsm, xls, ods) → sheets of cells.
 
-Values come from calamine, which is ten times faster than openpyxl and reads all four formats; what it does not give
-(hidden rows and columns, formulas, error values) comes from the marks of each format. Macros are never run: nothing
+Values come from calamine, which is ten times faster than openpyxl and reads all four formats, in a process of its own;
+what it does not give (hidden rows and columns, formulas, error values) comes meanwhile from the marks of each format. Macros are never run: nothing
 here looks inside them.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from datetime import time, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-import python_calamine as calamine
-
-from kpi_warehouse.errors import KpiError, UnreadableFile
+from kpi_warehouse.errors import UnreadableFile
 from kpi_warehouse.readers import file_kind, ods_marks, xls_marks, xlsx_marks
+from kpi_warehouse.readers.calamine_process import CalamineProcess, ReadSheet
 from kpi_warehouse.readers.grid import Book, Cell, Rows, Sheet, Value, column_letters, number, text_of
 from kpi_warehouse.readers.sheet_marks import Position, SheetMarks, guard_cells
 from kpi_warehouse.readers.zip_parts import ZipParts
-
-_Result = TypeVar("_Result")
 
 
 def read_workbook(body: bytes, name: str) -> Book:
@@ -38,22 +33,27 @@ def read_workbook(body: bytes, name: str) -> Book:
     if file_kind.container_of(body, name) == "ole":
         body, records = xls_marks.opened(body, name)
         if records is not None:
-            sheets = xls_marks.read_marks(records, name)
-            guard_cells(name, sheets)
-            return _from_calamine(body, name, Book([], "xls"), sheets)
+            with CalamineProcess(body, name) as reading:
+                marks = xls_marks.read_marks(records, name)
+                guard_cells(name, marks)
+                return _filled(Book([], "xls"), reading.sheets(), marks)
     parts = ZipParts(body, name)
     if "xl/workbook.xml" in parts:
-        found = xlsx_marks.read_marks(parts)
-        guard_cells(name, found.sheets)
-        book = Book([], "xlsx", properties=found.properties)
-        if "xl/vbaProject.bin" in parts:
-            book.format = "xlsm"
-            book.notes.append("マクロ付きのブックです。マクロは実行せず、保存されている値だけを読みました。")
-        return _from_calamine(body, name, book, found.sheets)
+        with CalamineProcess(body, name) as reading:
+            found = xlsx_marks.read_marks(parts)
+            guard_cells(name, found.sheets)
+            book = Book([], "xlsx", properties=found.properties)
+            if "xl/vbaProject.bin" in parts:
+                book.format = "xlsm"
+                book.notes.append(
+                    "マクロ付きのブックです。マクロは実行せず、保存されている値だけを読みました。"
+                )
+            return _filled(book, reading.sheets(), found.sheets)
     if "content.xml" in parts:
-        sheets = ods_marks.read_marks(parts)
-        guard_cells(name, sheets)
-        return _from_calamine(body, name, Book([], "ods"), sheets)
+        with CalamineProcess(body, name) as reading:
+            marks = ods_marks.read_marks(parts)
+            guard_cells(name, marks)
+            return _filled(Book([], "ods"), reading.sheets(), marks)
     raise _other_zip(parts)
 
 
@@ -71,37 +71,14 @@ def _other_zip(parts: ZipParts) -> UnreadableFile:
     )
 
 
-def _from_calamine(body: bytes, name: str, book: Book, marks: dict[str, SheetMarks]) -> Book:
-    workbook = _guarded(name, calamine.load_workbook, io.BytesIO(body))
-    for meta in workbook.sheets_metadata:
-        if meta.typ is not calamine.SheetTypeEnum.WorkSheet:
-            continue  # a chart or a macro sheet holds no cells
-        sheet = _guarded(name, workbook.get_sheet_by_name, meta.name)
-        values: list[list[Any]] = _guarded(name, sheet.to_python, False)
-        merges = _guarded(name, getattr, sheet, "merged_cell_ranges") or []
-        found = marks.setdefault(meta.name, SheetMarks())
+def _filled(book: Book, sheets: list[ReadSheet], marks: dict[str, SheetMarks]) -> Book:
+    for name, hidden, values, merges in sheets:
+        found = marks.get(name, SheetMarks())
         found.merges = found.merges or merges
-        grid = _SheetGrid(meta.name, values, found)
-        hidden = meta.visible is not calamine.SheetVisibleEnum.Visible
-        book.notes += grid.notes(name)
-        book.sheets.append(Sheet(meta.name, Rows(grid.height, grid.row), hidden))
+        grid = _SheetGrid(name, values, found)
+        book.notes += grid.notes()
+        book.sheets.append(Sheet(name, Rows(grid.height, grid.row), hidden))
     return book
-
-
-def _guarded(name: str, call: Callable[..., _Result], *arguments: object) -> _Result:
-    """What calamine gives. Its faults come as errors and, where its Rust code panics, as a BaseException."""
-    try:
-        return call(*arguments)
-    except (KpiError, KeyboardInterrupt, SystemExit, MemoryError):
-        raise
-    except calamine.PasswordError as error:
-        raise file_kind.password(name) from error
-    except BaseException as error:
-        raise UnreadableFile(
-            f"{name}：ブックの中が壊れていて読めません（{str(error)[:200]}）。"
-            "Excel で開いて「名前を付けて保存」し、出し直してください。",
-            "file.damaged",
-        ) from error
 
 
 class _SheetGrid:
@@ -142,7 +119,7 @@ class _SheetGrid:
                             self._values[row][column] = ""
         return covered
 
-    def notes(self, name: str) -> list[str]:
+    def notes(self) -> list[str]:
         if not self._under:
             return []
         return [f"結合セルの下に見えない値があり、読みませんでした：{'、'.join(self._under[:5])}"]

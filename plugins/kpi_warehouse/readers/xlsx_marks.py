@@ -78,7 +78,7 @@ def _targets(parts: ZipParts) -> dict[str, str]:
 def _sheet(parts: ZipParts, part: str, xml: bytes, read: Callable[[bytes], SheetMarks]) -> SheetMarks:
     try:
         return read(xml)
-    except (expat.ExpatError, UnicodeError, ValueError) as error:
+    except (expat.ExpatError, ValueError, LookupError) as error:
         raise _not_xml(parts, part, error) from error
 
 

@@ -153,7 +153,7 @@ class _SheetReading:
         self._valued = False
 
     def parse(self, xml: bytes) -> SheetMarks:
-        parser = expat.ParserCreate(namespace_separator="}")
+        parser = expat.ParserCreate("utf-8", "}")  # as calamine reads it, whatever the declaration says
         parser.buffer_text = True
         self._parser = parser
         parser.StartElementHandler = self._start
