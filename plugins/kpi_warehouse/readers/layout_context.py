@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from kpi_warehouse.contract_layout import MEASURE_COLUMN, CodedColumn, Layout
 from kpi_warehouse.japanese.units import canonical_unit
-from kpi_warehouse.readers.grid import Cell
 from kpi_warehouse.readers.layout_labels import CodeList
 from kpi_warehouse.readers.layout_outside import OutsideLines
-from kpi_warehouse.readers.layout_result import Check, Findings, MeasureRow, Position
+from kpi_warehouse.readers.layout_result import Check, Findings, MeasureRow
 from kpi_warehouse.readers.layout_values import ValueReader
 
 
@@ -41,13 +40,17 @@ class Context:
             known = self._lists[column] = CodeList(None)
         return known
 
-    def add(self, row: MeasureRow, at: Position, cell: Cell, label: str) -> None:
-        """Keep a row, unless its key was there before: then the fault names both places."""
-        key = (row.period, row.period_kind, row.measure_code, *row.axes.values())
-        before = len(self._keys)
-        first = self._keys.setdefault(key, cell.place)
-        if len(self._keys) == before:
-            expected = f"一度だけの値（{first} に同じ期間・項目の値があります）"
-            self.findings.fault(at, cell, label, expected, "duplicate_key")
-            return
+    def add(self, row: MeasureRow, axes: tuple[str, ...]) -> str | None:
+        """Keep a row, unless its key was there before: then the place where it was.
+
+        Args:
+            row: the row.
+            axes: values of `row.axes` in the order of their names, which a line computes once.
+        """
+        keys = self._keys
+        before = len(keys)
+        first = keys.setdefault((row[0], row[1], row[3], axes), row[12])
+        if len(keys) == before:
+            return first
         self.rows.append(row)
+        return None

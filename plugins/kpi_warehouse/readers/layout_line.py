@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 from kpi_warehouse.contract_layout import MEASURE_COLUMN
 from kpi_warehouse.japanese.numbers import Quantity
@@ -17,7 +18,7 @@ from kpi_warehouse.readers.layout_headers import JOIN
 from kpi_warehouse.readers.layout_periods import PeriodCells
 from kpi_warehouse.readers.layout_result import MeasureRow
 from kpi_warehouse.readers.layout_tables import Found
-from kpi_warehouse.readers.layout_values import PLAIN, Content
+from kpi_warehouse.readers.layout_values import PLAIN, Content, plain
 
 Measured = tuple[Quantity | None, str, str | None]
 
@@ -55,6 +56,35 @@ class Line:
         return JOIN.join(text for text in self.texts if text)
 
 
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A value column with what need not be asked of each cell again.
+
+    Args:
+        short: measure and unit are settled by the column.
+        unit: of a number written without one.
+        constants: axes the column and its table add.
+    """
+
+    column: ValueColumn
+    short: bool
+    measure: str
+    unit: str | None
+    constants: Mapping[str, str]
+
+    def same_row(self, other: _Planned) -> bool:
+        """Whether what the row says means the same for both: axes, and the period if the row says it."""
+        one, two = self.column, other.column
+        return (
+            self.constants == other.constants
+            and one.from_row == two.from_row
+            and (
+                not one.from_row
+                or (one.period is two.period and one.spec.period_kind == two.spec.period_kind)
+            )
+        )
+
+
 class LineValues:
     """Reads value cells of one table into the context's rows."""
 
@@ -69,6 +99,77 @@ class LineValues:
         self.found, self.page, self.context = found, found.page, context
         self.periods, self.notes = periods, notes
         self._measured = {column.at for column in (*columns.values, *columns.totals)}
+        self._refused = context.layout.hidden == "refuse"
+        # A number that is itself a mark (0 for a suppressed value) must not take the short way.
+        numeric_marks = any(mark[:1].isdigit() for mark in context.values.marks)
+        self._plan = [self._planned(column, numeric_marks) for column in columns.values]
+
+    def _planned(self, column: ValueColumn, numeric_marks: bool) -> _Planned:
+        measure = column.measure
+        short = measure is not None and not (column.units or column.signs or numeric_marks)
+        declared = (column.spec.unit and column.unit) or self.context.measure_units.get(measure or "")
+        return _Planned(
+            column,
+            short,
+            measure or "",
+            declared or column.unit,
+            {name: code for name, code in column.constants.items() if name != MEASURE_COLUMN},
+        )
+
+    def read_row(self, line: Line) -> None:
+        """Read every value cell of a row.
+
+        A native number in a column whose measure and unit are settled takes the short way, which is most of a long table.
+        """
+        cells, add = line.cells, self.context.add
+        settled = line.sound and line.unit is None
+        period: Period | None = None
+        last: _Planned | None = None
+        axes, values = line.axes, tuple(line.axes.values())
+        for planned in self._plan:
+            column = planned.column
+            cell = cells[column.at]
+            value = cell.value
+            if (
+                not settled
+                or not planned.short
+                or (cell.hidden and self._refused)
+                or (type(value) is not int and type(value) is not float)
+                or (number := Decimal(value) if type(value) is int else plain(value, cell.text)) is None
+            ):
+                self.read(line, planned)
+                continue
+            if last is None or not planned.same_row(last):
+                period = self._period(line, column)
+                axes = _with_constants(line.axes, planned.constants)
+                values = tuple(axes.values())
+                last = planned
+            elif not column.from_row:
+                period = column.period
+            if period is None:
+                continue
+            row = MeasureRow(
+                period.start,
+                period.kind,
+                axes,
+                planned.measure,
+                number,
+                None,
+                None,
+                planned.unit,
+                period.qualifier,
+                line.status
+                or column.status
+                or (period.status if column.from_row else None)
+                or column.spec.status
+                or "actual",
+                line.end or period.end,
+                line.note,
+                cell.place,
+            )
+            first = add(row, values)
+            if first is not None:
+                self._twice(line, column, first)
 
     def content(self, line: Line, column: ValueColumn) -> Content | None:
         """What a cell says; None for a blank one, and for one that cannot be read (that is told)."""
@@ -83,8 +184,9 @@ class LineValues:
             return None
         return None if content.blank else content
 
-    def read(self, line: Line, column: ValueColumn) -> None:
+    def read(self, line: Line, planned: _Planned) -> None:
         """Read one value cell: rows for what it says, faults for what is wrong with it."""
+        column = planned.column
         cell = line.cells[column.at]
         if cell.value is None and cell.formula is None:
             self._blank(line, column, cell)
@@ -110,7 +212,7 @@ class LineValues:
         raw = cell.value.strip() if type(cell.value) is str else None
         text = None if raw is None or PLAIN.fullmatch(raw) else raw
         note = self._note(line, column, content)
-        axes = self._axes(line, column)
+        axes = _with_constants(line.axes, planned.constants)
         for quantity, measure, unit in measured:
             row = MeasureRow(
                 period.start,
@@ -127,7 +229,13 @@ class LineValues:
                 note,
                 cell.place,
             )
-            self.context.add(row, (self.page.number, line.at, column.at), cell, self._label(line, column))
+            first = self.context.add(row, tuple(axes.values()))
+            if first is not None:
+                self._twice(line, column, first)
+
+    def _twice(self, line: Line, column: ValueColumn, first: str) -> None:
+        expected = f"一度だけの値（{first} に同じ期間・項目の値があります）"
+        self._fault(line, column, expected, "duplicate_key")
 
     def _label(self, line: Line, column: ValueColumn) -> str:
         return f"{line.label}{JOIN}{column.label}" if line.texts else column.label
@@ -164,10 +272,6 @@ class LineValues:
             self.context.findings.fault(position, cell, line.label, read, "unreadable_period")
             return None
         return read
-
-    def _axes(self, line: Line, column: ValueColumn) -> Mapping[str, str]:
-        constants = {name: code for name, code in column.constants.items() if name != MEASURE_COLUMN}
-        return dict(sorted({**line.axes, **constants}.items())) if constants else line.axes
 
     def _note(self, line: Line, column: ValueColumn, content: Content) -> str | None:
         signs = (*column.signs, *content.references)
@@ -252,6 +356,11 @@ class LineValues:
         cell = line.cells[line.measure_column]
         expected = self.context.measures.expected_ja(line.measure_label)
         self.context.findings.fault(position, cell, line.measure_label, expected, "unknown_label")
+
+
+def _with_constants(axes: dict[str, str], constants: Mapping[str, str]) -> dict[str, str]:
+    """Axes of a row and of its column, in the order of their names."""
+    return dict(sorted({**axes, **constants}.items())) if constants else axes
 
 
 def _joined(one: str | None, other: str | None) -> str | None:

@@ -61,7 +61,7 @@ class OutsideLines:
                     continue
                 known = self.recognise(cell.text)
                 if known:
-                    yield Line(page, row, column, known[0], fold(cell.text), known[1])
+                    yield Line(page, row, column, known[0], " ".join(cell.text.split()), known[1])
                 if first_only:
                     break
 

@@ -36,6 +36,7 @@ class TableReader:
         self._values = LineValues(found, context, self.columns, self.periods, self.notes)
         self._ignored = Words(self.rules.ignore)
         self._totals = Totals(found, self.columns)
+        self._texts: dict[str, str] = {}
         self._above: dict[int, tuple[str, Cell]] = {}
         self._measured = [column.at for column in (*self.columns.values, *self.columns.totals)]
         self._period_heading = any(column.spec.period_heading for column in self.columns.values)
@@ -119,11 +120,17 @@ class TableReader:
                     cell = self.page.cell(*origin)
                 elif spec.fill_down and column in self._above:
                     cell = self._above[column][1]
-            text = fold(cell.text) if cell.value is not None else ""
+            text = self._folded(cell.text) if cell.value is not None else ""
             if text and spec.fill_down:
                 self._above[column] = (text, cell)
             labels.append(Label(text, own and bool(text), cell))
         return labels
+
+    def _folded(self, text: str) -> str:
+        known = self._texts.get(text)
+        if known is None:
+            known = self._texts[text] = fold(text)
+        return known
 
     def _fault(self, at: int, column: int, label: str, expected: str, code: str) -> None:
         cell = self.page.cell(at, column)
@@ -136,8 +143,7 @@ class TableReader:
         if line is None:
             return
         self._totals.data(cells, labels)
-        for column in self.columns.values:
-            self._values.read(line, column)
+        self._values.read_row(line)
         for column in self.columns.totals:
             content = self._values.content(line, column)
             if content is not None:
@@ -222,7 +228,7 @@ class TableReader:
         notes = [self.notes[sign] for sign in signs if sign in self.notes]
         for _, column in by_kind.get("note", ()):
             if line.cells[column].value is not None:
-                text, more = take_references(fold(line.cells[column].text))
+                text, more = take_references(" ".join(line.cells[column].text.split()))
                 notes.extend([text] if text else [])
                 notes.extend(self.notes[sign] for sign in more if sign in self.notes)
         line.note = JOIN.join(dict.fromkeys(notes)) or None
