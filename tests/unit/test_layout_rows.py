@@ -192,7 +192,7 @@ def test_years_over_measures_are_unpivoted_by_both() -> None:
         (2024, "schools", 4, None),
     ]
     spread = read(
-        sheet(rows[:1] + [["", *rows[1][1:]]] + rows[2:]),
+        sheet([rows[0], ["", *rows[1][1:]], rows[2]]),
         made.replace("year:", "spreadHeadings: true\n        year:"),
         AREAS,
         MEASURES,

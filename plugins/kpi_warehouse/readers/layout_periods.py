@@ -35,21 +35,24 @@ def as_kind(period: Period, kind: str | None) -> Period:
     """The period under the kind the contract gives it; a day becomes the month or year around it."""
     if kind is None or period.kind in (kind, "年度不明"):
         return period
-    if period.kind in _WIDENED:
-        first = period.start
-        if kind == "月":
-            last = first.replace(day=calendar.monthrange(first.year, first.month)[1])
-            return replace(period, start=first.replace(day=1), end=last, kind=kind)
-        if kind == "年度":
-            year = fiscal_year(first)
-            return replace(period, start=date(year, 4, 1), end=date(year + 1, 3, 31), kind=kind)
-        if kind in ("暦年", "年"):
-            return replace(period, start=date(first.year, 1, 1), end=date(first.year, 12, 31), kind=kind)
+    start, end = period.start, period.end
     if kind == "年度不明":
-        return replace(period, start=UNKNOWN_DATE, end=UNKNOWN_DATE, kind=kind)
-    if kind == "時点":
-        return replace(period, start=period.end, kind=kind)
-    return replace(period, kind=kind)
+        start = end = UNKNOWN_DATE
+    elif kind == "時点":
+        start = end
+    elif period.kind in _WIDENED:
+        start, end = _around(start, kind) or (start, end)
+    return replace(period, start=start, end=end, kind=kind)
+
+
+def _around(day: date, kind: str) -> tuple[date, date] | None:
+    if kind == "月":
+        return day.replace(day=1), day.replace(day=calendar.monthrange(day.year, day.month)[1])
+    if kind == "年度":
+        return date(fiscal_year(day), 4, 1), date(fiscal_year(day) + 1, 3, 31)
+    if kind in ("暦年", "年"):
+        return date(day.year, 1, 1), date(day.year, 12, 31)
+    return None
 
 
 class PeriodCells:

@@ -159,21 +159,11 @@ class TableReader:
             text, found = take_references(label.text)
             signs.extend(found)
             line.texts.append(text)
-            if not text:
-                if not spec.optional:
-                    wrong.append((column, "空でない項目名", "blank_label"))
-            elif spec.kind == "axis":
-                codes = self.context.code_list(spec.column or "")
-                code = codes.code(text)
-                if code is None:
-                    wrong.append((column, codes.expected_ja(text), "unknown_label"))
-                else:
-                    line.axes[spec.column or ""] = code
-            elif spec.kind == "measure":
+            if text and spec.kind == "measure":
                 measures.append(text)
                 line.measure_column = column
-            elif problem := self._period_label(line, spec, column, label.cell, text):
-                wrong.append((column, problem, "unreadable_period"))
+            elif problem := self._label(line, spec, column, label.cell, text):
+                wrong.append((column, *problem))
         if measures:
             line.measure_label = JOIN.join(measures)
             line.measure = self.context.code_list(MEASURE_COLUMN).code(line.measure_label)
@@ -188,6 +178,22 @@ class TableReader:
             line.axes = dict(sorted(line.axes.items()))
         self._beside(line, signs)
         return line
+
+    def _label(
+        self, line: Line, spec: ColumnSpec, column: int, cell: Cell, text: str
+    ) -> tuple[str, str] | None:
+        """Keep what one label says; what was expected, and a code, where it says nothing known."""
+        if not text:
+            return None if spec.optional else ("空でない項目名", "blank_label")
+        if spec.kind != "axis":
+            problem = self._period_label(line, spec, column, cell, text)
+            return (problem, "unreadable_period") if problem else None
+        codes = self.context.code_list(spec.column or "")
+        code = codes.code(text)
+        if code is None:
+            return codes.expected_ja(text), "unknown_label"
+        line.axes[spec.column or ""] = code
+        return None
 
     def _without_values(
         self, at: int, cells: list[Cell], line: Line, wrong: list[tuple[int, str, str]]

@@ -51,6 +51,10 @@ class Content:
 
 
 _BLANK = Content(blank=True)
+_NEVER_CALCULATED = Content(
+    code="formula_without_value",
+    expected_ja="計算済みの値（表計算ソフトで開いて保存し直すと、計算結果が残ります）",
+)
 
 
 def status_word(text: str | None) -> str | None:
@@ -95,60 +99,46 @@ class ValueReader:
 
     def _native(self, cell: Cell, value: Value) -> Content:
         if value is None:
-            if cell.formula is not None:
-                return Content(
-                    code="formula_without_value",
-                    expected_ja="計算済みの値（表計算ソフトで開いて保存し直すと、計算結果が残ります）",
-                )
-            return _BLANK
-        if isinstance(value, bool):
-            return Content(code="not_a_number", expected_ja=self.expected_ja)
-        if isinstance(value, date):
-            return Content(
-                code="not_a_number",
-                expected_ja=f"{self.expected_ja}（日付になっています。「1/2」のような入力が日付に変わった可能性があります）",
-            )
+            return _BLANK if cell.formula is None else _NEVER_CALCULATED
         text = cell.text.strip()
         if text in self.marks:  # some systems write 0 for a suppressed value
             return self._mark(text, ())
         number = plain(value, cell.text)
-        if number is None:
-            return Content(code="not_a_number", expected_ja=self.expected_ja)
-        return Content((Quantity(number, None, None, text),))
+        if number is not None:
+            return Content((Quantity(number, None, None, text),))
+        date_typed = "（日付になっています。「1/2」のような入力が日付に変わった可能性があります）"
+        hint = date_typed if isinstance(value, date) else ""
+        return Content(code="not_a_number", expected_ja=f"{self.expected_ja}{hint}")
 
     def _text(self, raw: str) -> Content:
         text = raw.strip()
-        if text in self.marks:
-            return self._mark(text, take_references(text)[1])
         if not text:
             return _BLANK
+        rest, references = take_references(text)
+        # ※1 alone is the mark ※ that points to its own footnote.
+        for mark in (text, rest or text[:1]):
+            if mark in self.marks:
+                return self._mark(mark, references)
         if ERROR_VALUE.fullmatch(text):
             return Content(code="error_value", expected_ja="数値（数式がエラーになっています）")
         if PLAIN.fullmatch(text):
             return Content((Quantity(Decimal(text), None, None, text),))
-        rest, references = take_references(text)
-        if references and rest in self.marks:
-            return self._mark(rest, references)
-        if not rest:
-            # ※1 alone is the mark ※ that points to its own footnote.
-            sign = text[:1]
-            if sign in self.marks:
-                return self._mark(sign, references)
-            return Content(code="unreadable_number", expected_ja=self.expected_ja)
+        return self._numbers(rest, references)
+
+    def _numbers(self, text: str, references: tuple[str, ...]) -> Content:
         try:
-            quantities = tuple(map(_settled, read_numbers(rest)))
+            quantities = tuple(map(_settled, read_numbers(text)))
         except Unreadable as error:
             told = f"{self.expected_ja}。{error.expected_ja}" if error.expected_ja else self.expected_ja
             return Content(code="unreadable_number", expected_ja=told)
-        if len(quantities) > 1:
-            # ２９８社（３２１ブース）: behind another number brackets mean "beside", not a minus.
-            quantities = (
-                quantities[0],
-                *(
-                    replace(each, value=abs(each.value)) if each.text.startswith("(") else each
-                    for each in quantities[1:]
-                ),
-            )
+        # ２９８社（３２１ブース）: behind another number brackets mean "beside", not a minus.
+        quantities = (
+            *quantities[:1],
+            *(
+                replace(each, value=abs(each.value)) if each.text.startswith("(") else each
+                for each in quantities[1:]
+            ),
+        )
         status = next((found for each in quantities if (found := status_word(each.qualifier))), None)
         return Content(quantities, None, status, references)
 
