@@ -50,6 +50,11 @@ class CodeList:
             return found
         return self.code(text)
 
+    def has_units_of(self, text: str) -> bool:
+        """Whether a label stands for measures told apart by their unit (`空家バンク／人`)."""
+        begins = search_key(f"{text}{JOIN}")
+        return any(key.startswith(begins) for key in self._codes)
+
     def expected_ja(self, text: str) -> str:
         """What was expected, with the nearest labels there are."""
         near = get_close_matches(search_key(text), list(self._labels), 3, 0.4)

@@ -72,8 +72,8 @@ class TableReader:
         if not measured and self._ends(cells, labels):
             self.left_rows.add(at)
             return False
-        if self.columns.labels and measured and not any(label.own for label in labels):
-            # A number without a label is no value of the table: a page number, a tick of an axis.
+        if self.columns.labels and not any(label.own for label in labels):
+            # A number without a label is no value of the table: a page number, a tick of an axis. Nor is a word.
             self.left_rows.add(at)
             return True
         for column in self.columns.loose:
@@ -165,12 +165,20 @@ class TableReader:
             elif problem := self._label(line, spec, column, label.cell, text):
                 wrong.append((column, *problem))
         if measures:
+            codes = self.context.measures
             line.measure_label = JOIN.join(measures)
-            line.measure = self.context.code_list(MEASURE_COLUMN).code(line.measure_label)
+            line.measure = codes.code(line.measure_label)
+            if line.measure is None and not codes.has_units_of(line.measure_label):
+                expected = codes.expected_ja(line.measure_label)
+                wrong.append((line.measure_column, expected, "unknown_label"))
         if not measured:
             if wrong and self._without_values(at, cells, line, wrong):
                 return None
-            wrong = [each for each in wrong if each[2] != "blank_label"]
+            # Where no value is, no period need be; but a period without its item is half a row.
+            periods = {
+                column for spec, column in self.columns.labels if spec.kind in ("period", "period_end")
+            }
+            wrong = [each for each in wrong if each[2] != "blank_label" or each[0] not in periods]
         for column, expected, code in wrong:
             self._fault(at, column, line.label, expected, code)
         line.sound = not wrong
