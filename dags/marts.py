@@ -28,7 +28,8 @@ with DAG(
         default_partition_mapper=IdentityMapper(),
     ),
     catchup=False,
-    max_active_runs=1,
+    # Builds wait for each other by themselves, and a run that finds nothing new ends at once.
+    max_active_runs=4,
     default_args=DEFAULTS,
     tags=["marts"],
 ):

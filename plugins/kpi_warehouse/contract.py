@@ -201,12 +201,16 @@ def find_contract(folder: Path, feed: str) -> Contract:
     Raises:
         ContractError: no such feed; the message lists those there are.
     """
-    known = {contract.feed: contract for contract in contracts(folder)}
-    if feed not in known:
-        raise ContractError(
-            f"フィード「{feed}」の契約がありません。あるもの：{'、'.join(known)}", "contract.unknown_feed"
-        )
-    return known[feed]
+    path = folder / f"{feed}.odcs.yaml"
+    if path.exists():
+        return _one(path)
+    known = "、".join(contract.feed for contract in contracts(folder))
+    raise ContractError(f"フィード「{feed}」の契約がありません。あるもの：{known}", "contract.unknown_feed")
+
+
+@cache
+def _one(path: Path) -> Contract:
+    return load_contract(path)
 
 
 def load_contract(path: Path) -> Contract:

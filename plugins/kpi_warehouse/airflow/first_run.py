@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 MARTS = "marts"
 LONGEST_SECONDS = 900
-ASSET_SECONDS = 30
 LOG_TAIL = 2
 
 
@@ -44,20 +43,25 @@ def run_everything(stack: Stack, supervisor: subprocess.Popen[bytes], out: Conso
         KpiError: Airflow did not come up, or the source could not be asked for its newest month.
     """
     from kpi_warehouse.load import feeds
+    from kpi_warehouse.sources.inbox_receive import receive_all
 
     names = {contract.feed: contract.title_ja for contract in feeds()}
     stack.wait_until_ready(supervisor, {*names, MARTS})
     api = stack.api
     api.log_in()
-    for dag_id in (*names, MARTS):
+    for dag_id in names:
         api.unpause(dag_id)
-    known = {run.run_id for run in api.runs(MARTS)}
+    # Once for all feeds, instead of after each: what they publish meanwhile is built by the run below.
+    api.pause(MARTS)
+    receive_all(wait=True)
     runs = [api.trigger(dag_id, _newest(dag_id)) for dag_id in names]
     with _progress(out) as progress:
         finished = _watch(api, runs, names, progress)
         finished = _correct(api, finished, names, progress, out)
         if all(run.state == "success" for run in finished):
-            finished += _watch(api, _marts_runs(api, finished, known), {MARTS: "マートの構築"}, progress)
+            api.unpause(MARTS)
+            built = api.trigger(MARTS, max(_published_months(finished), default=None))
+            finished += _watch(api, [built], {MARTS: "マートの構築"}, progress)
     failures = [failure for run in finished if run.state != "success" for failure in _failures(api, run)]
     if not failures:
         _show(stack, out)
@@ -122,17 +126,19 @@ def _watch(api: AirflowApi, runs: list[Run], names: dict[str, str], progress: Pr
     finished: list[Run] = []
     until = time.monotonic() + LONGEST_SECONDS
     while open_runs and time.monotonic() < until:
-        for run_id, run in list(open_runs.items()):
-            now = api.run(run.dag_id, run_id)
-            tasks = api.tasks(run)
-            label = f"{names[run.dag_id]} {run.partition_key or ''}  {_steps(tasks)}"
-            progress.update(bars[run_id], description=label, completed=now.state in FINISHED)
+        for now in api.newest_runs():
+            run = open_runs.get(now.run_id)
+            # Asking for every run's tasks all the time would keep Airflow's API from serving the tasks themselves.
+            if run is None or not (now.state in FINISHED or progress.console.is_terminal):
+                continue
+            label = f"{names[run.dag_id]} {run.partition_key or ''}  {_steps(api.tasks(run))}"
+            progress.update(bars[run.run_id], description=label, completed=now.state in FINISHED)
             if now.state in FINISHED:
                 finished.append(now)
-                del open_runs[run_id]
+                del open_runs[run.run_id]
                 if not progress.console.is_terminal:
                     progress.console.print(f"{label}  {now.seconds or 0:.1f} 秒", highlight=False)
-        time.sleep(0.7)
+        time.sleep(1.0 if len(open_runs) < 3 else 2.0)
     return [*finished, *open_runs.values()]
 
 
@@ -143,18 +149,6 @@ def _steps(tasks: list[dict[str, Any]]) -> str:
         (task for task in tasks if task["task_id"] in order), key=lambda task: order.index(task["task_id"])
     )
     return " ".join(f"{task['task_id']}{marks.get(task['state'] or '', '')}" for task in known)
-
-
-def _marts_runs(api: AirflowApi, feed_runs: list[Run], known: set[str]) -> list[Run]:
-    """The marts runs that the feeds' publishing caused; started by hand when nothing was published."""
-    published = _published_months(feed_runs)
-    until = time.monotonic() + ASSET_SECONDS
-    while published and time.monotonic() < until:
-        caused = [run for run in api.runs(MARTS) if run.run_id not in known]
-        if published <= {run.partition_key for run in caused}:
-            return caused
-        time.sleep(0.2)
-    return [api.trigger(MARTS, max(published, default=None))]
 
 
 def _published_months(runs: list[Run]) -> set[str]:

@@ -75,6 +75,12 @@ class AirflowApi:
             f"{self._base}/api/v2/dags/{dag_id}", json={"is_paused": False}, timeout=30
         ).raise_for_status()
 
+    def pause(self, dag_id: str) -> None:
+        """Keep the scheduler from starting further runs of a DAG."""
+        self._session.patch(
+            f"{self._base}/api/v2/dags/{dag_id}", json={"is_paused": True}, timeout=30
+        ).raise_for_status()
+
     def trigger(self, dag_id: str, partition_key: str | None) -> Run:
         """Start a run for a month."""
         answer = self._session.post(
@@ -85,16 +91,9 @@ class AirflowApi:
         answer.raise_for_status()
         return _run(answer.json())
 
-    def run(self, dag_id: str, run_id: str) -> Run:
-        """A run as it stands."""
-        return _run(self._get(f"dags/{dag_id}/dagRuns/{quote(run_id)}"))
-
-    def runs(self, dag_id: str) -> list[Run]:
-        """Newest runs first."""
-        return [
-            _run(run)
-            for run in self._get(f"dags/{dag_id}/dagRuns", order_by="-run_after", limit=50)["dag_runs"]
-        ]
+    def newest_runs(self) -> list[Run]:
+        """The newest runs of all DAGs, in one question."""
+        return [_run(run) for run in self._get("dags/~/dagRuns", order_by="-id", limit=100)["dag_runs"]]
 
     def tasks(self, run: Run) -> list[dict[str, Any]]:
         """Task instances of a run: `task_id`, `state`, `try_number` and more."""

@@ -21,8 +21,10 @@ LIGHT = (
     "jsonschema",
     "open_data_contract_standard.model",
     "kpi_warehouse.airflow.tasks",
+    "kpi_warehouse.file_outcome",
     "kpi_warehouse.load",
     "kpi_warehouse.marts",
+    "kpi_warehouse.sources.file_delivery",
 )
 HEAVY = ("dbt.adapters.postgres", "dbt.cli.main", "kpi_warehouse.gate.suite")
 

@@ -47,11 +47,22 @@ def look(contract: Contract) -> None:
     """Look into the inbox, or ask the feed's address, and receive what is there."""
     url = feed_url(contract)
     if url is None:
-        receive_all(wait=True)
+        receive_all()
+        if _still_settling():
+            receive_all(wait=True)
         return
     arrival = pull(contract.feed, url)
     if arrival is not None:
         receive(arrival, file_feeds(settings().contracts))
+
+
+def _still_settling() -> bool:
+    """Whether files were seen that may still be growing; only then is a second look worth its wait."""
+    with connect() as connection:
+        row = connection.execute(
+            "select exists (select 1 from ops.delivery where state = 'settling')"
+        ).fetchone()
+    return bool(row and row[0])
 
 
 def feed_url(contract: Contract) -> str | None:
