@@ -43,7 +43,7 @@ left join years on actuals.kpi_id = years.kpi_id and actuals.period_id = years.p
 where
     actuals.period_kind in ('暦年', '年度')
     -- A KPI that comes without months (a stock, a figure a division filled in) has nothing to add up.
-    and exists (select 1 from months where months.kpi_id = actuals.kpi_id)
+    and actuals.kpi_id in (select months.kpi_id from months)
     and (
         actuals.value is distinct from years.value
         or actuals.covered_months <> coalesce(years.months, 0)

@@ -5,10 +5,12 @@ A file that is sent back gets a return slip, and a proposal where exactly one ty
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import PurePosixPath
 
-import fsspec  # type: ignore[import-untyped]
+import fsspec
 import psycopg
 
 from kpi_warehouse.contract import Contract
@@ -164,12 +166,16 @@ def _cells(reading: Reading, proposed: list[Proposal], findings: list[Finding]) 
     return cells
 
 
-def _sum(check: Check, values: dict[tuple[str, str], object], sums: dict[str, object]) -> object:
+def _sum(
+    check: Check, values: Mapping[tuple[str, str], Decimal | None], sums: Mapping[str, Decimal | None]
+) -> Decimal | None:
+    """What the members of a stated total add up to; None when one of them has no number."""
     members = [
         values.get((place, check.measure_code)) if check.measure_code else sums.get(place)
         for place in check.members
     ]
-    return None if any(member is None for member in members) else sum(members)  # type: ignore[arg-type]
+    numbers = [member for member in members if member is not None]
+    return sum(numbers, Decimal(0)) if len(numbers) == len(members) else None
 
 
 def _of_fault(fault: CellFault) -> SlipCell:

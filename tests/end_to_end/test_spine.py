@@ -9,7 +9,7 @@ from datetime import timedelta
 import psycopg
 
 from demo.estat import Simulator, Table, edits, published
-from kpi_warehouse import load, marts
+from kpi_warehouse import load, marts, upkeep
 from kpi_warehouse.receipt import trail
 
 MOVES, FLOWS = "estat_migration_monthly", "estat_migration_flow_monthly"

@@ -60,8 +60,8 @@ period_sums as (
     group by months.kpi_id, periods.period_id, periods.period_kind, periods.expected_months
 ),
 
--- What the divisions filled in. A stock or a cumulative figure belongs to the 年度 (or 暦年) its last day lies in, and as
--- long as that is not over the figure is partial.
+-- What the divisions filled in. A stock or a cumulative figure belongs to the 年度 or 暦年 of its last day;
+-- as long as that year is not over, the figure is partial.
 filled_in as (
 
     select
@@ -86,8 +86,7 @@ filled_in_periods as (
         filled_in.value,
         least(
             periods.expected_months,
-            (extract(year from age(filled_in.period_end + 1, periods.period_start)) * 12
-                + extract(month from age(filled_in.period_end + 1, periods.period_start)))::integer
+            {{ months_between('periods.period_start', 'filled_in.period_end + 1') }}
         ) as covered_months,
         periods.expected_months,
         filled_in.loaded_at,
