@@ -291,3 +291,64 @@ def test_all_faults_of_a_file_come_back_at_once_in_reading_order() -> None:
         ("表!B3", "blank"),
         ("表!A5", "stray_cell"),
     ]
+
+
+def test_a_long_table_says_the_same_in_every_row() -> None:
+    """Known labels and plain digits take a short way; what differs from them must not."""
+    made = """
+    outside: [{pattern: "^※", is: footnote}]
+    tables:
+      - name: t
+        columns:
+          - {heading: [年月], is: period}
+          - {heading: [市町村], is: axis, column: area_code}
+          - {heading: [性別], is: axis, column: sex_code}
+          - {heading: [人数], is: value, measure: people, unit: 人}
+          - {heading: [状況], is: status, statuses: {速報: provisional}, optional: true}
+    """
+    months = [f"2024-{month:02}" for month in range(1, 13)]
+    rows: list[list[object]] = [["年月", "市町村", "性別", "人数", "状況"]]
+    for month in months:
+        for area in ("熊本市", "八代市"):
+            for at, sex in enumerate(("男", "女")):
+                rows.append([month, area, sex, len(rows) if at else str(len(rows)), None])
+    rows[30][3:] = ["約30人", "速報"]
+    rows[31][1] = "八代市※"
+    rows[32][3] = "X"
+    rows[40] = list(rows[39])
+    rows[44][2] = "不明"
+    reading = read(sheet([*rows, ["※合併前"]]), made, AREAS, SEXES, VALUE)
+    assert told(reading) == [("表!D41", "duplicate_key"), ("表!C45", "unknown_label")]
+    by_cell = {row.source_cell: row for row in reading.rows}
+    assert len(by_cell) == 46
+    for number, row in enumerate(rows[1:], start=2):
+        if number in (41, 45):
+            continue
+        found = by_cell[f"表!D{number}"]
+        assert (found.period.isoformat()[:7], found.axes) == (
+            row[0],
+            {
+                "area_code": {"熊": "k", "八": "y"}[str(row[1])[0]],
+                "sex_code": {"男": "m", "女": "f"}[str(row[2])],
+            },
+        )
+        assert list(found.axes) == ["area_code", "sex_code"]
+        assert found.unit == "人"
+        if number not in (31, 33):
+            assert (found.value, found.value_text, found.value_status) == (
+                Decimal(str(row[3])),
+                None,
+                "actual",
+            )
+    assert (by_cell["表!D31"].value, by_cell["表!D31"].qualifier) == (30, "約")
+    assert by_cell["表!D31"].value_status == "provisional"
+    assert by_cell["表!D32"].note == "合併前"
+    assert by_cell["表!D33"].value_mark == "X"
+
+
+def test_a_file_wrong_in_every_cell_is_told_in_bounds() -> None:
+    rows = [["市町村", "R6"], *([f"謎{number}", "?"] for number in range(6000))]
+    reading = read(sheet(rows), TABLE, AREAS, VALUE)
+    assert len(reading.faults) == 10_001
+    assert reading.faults[-1].code == "more_faults"
+    assert "2000件" in reading.faults[-1].expected_ja

@@ -244,7 +244,7 @@ class ColumnCompiler:
             return (as_kind(period, spec.period_kind) if period else None), False
         if source == "row" or (source is None and rows_have_period):
             return None, True
-        if source in (None, "document"):
+        if source is None or source == "document":
             return (as_kind(self.document, spec.period_kind) if self.document else None), False
         try:
             return as_kind(period_of_text(source, table.year, self.base), spec.period_kind), False

@@ -11,6 +11,8 @@ from kpi_warehouse.japanese.widths import fold, search_key
 from kpi_warehouse.readers.grid import Cell
 from kpi_warehouse.readers.layout_headers import JOIN
 
+_HINTS = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -28,6 +30,7 @@ class CodeList:
         self._codes: dict[str, str] = {}
         self._labels: dict[str, str] = {}
         self._known: dict[str, str | None] = {}
+        self._asked = 0
         self.open = column is None or not column.codes
         if column is None:
             return
@@ -57,7 +60,11 @@ class CodeList:
 
     def expected_ja(self, text: str) -> str:
         """What was expected, with the nearest labels there are."""
-        near = get_close_matches(search_key(text), list(self._labels), 3, 0.4)
+        self._asked += 1
+        # Comparing is slow: a column full of unknown names needs no hint for each of them.
+        near = (
+            get_close_matches(search_key(text), list(self._labels), 3, 0.4) if self._asked <= _HINTS else []
+        )
         if near:
             return f"契約にある項目（近いもの：{'、'.join(self._labels[each] for each in near)}）"
         return f"契約にある項目（{'、'.join(list(self._labels.values())[:10])}）"

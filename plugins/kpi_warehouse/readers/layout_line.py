@@ -4,56 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 
 from kpi_warehouse.contract_layout import MEASURE_COLUMN
 from kpi_warehouse.japanese.numbers import Quantity
 from kpi_warehouse.japanese.periods import Period
 from kpi_warehouse.japanese.units import canonical_unit
-from kpi_warehouse.readers.grid import Cell
+from kpi_warehouse.readers.grid import Cell, Value
 from kpi_warehouse.readers.layout_columns import Columns, ValueColumn
 from kpi_warehouse.readers.layout_context import Context
 from kpi_warehouse.readers.layout_headers import JOIN
+from kpi_warehouse.readers.layout_known import Line
 from kpi_warehouse.readers.layout_periods import PeriodCells
 from kpi_warehouse.readers.layout_result import MeasureRow
 from kpi_warehouse.readers.layout_tables import Found
 from kpi_warehouse.readers.layout_values import PLAIN, Content, plain
 
 Measured = tuple[Quantity | None, str, str | None]
-
-
-@dataclass(slots=True)
-class Line:
-    """One row while it is read: what its labels, and the columns beside them, say of every value in it.
-
-    Args:
-        texts: labels without footnote signs.
-        period: cell and text of its period, in column `period_column`.
-        measure_label: labels of its measure columns, joined; the last is `measure_column`.
-        sound: all its labels were understood.
-    """
-
-    at: int
-    cells: list[Cell]
-    texts: list[str]
-    axes: dict[str, str]
-    period: tuple[Cell, str] | None = None
-    period_column: int = 0
-    period_kind: str | None = None
-    end: date | None = None
-    measure_label: str | None = None
-    measure_column: int = 0
-    measure: str | None = None
-    unit: str | None = None
-    status: str | None = None
-    note: str | None = None
-    sound: bool = True
-
-    @property
-    def label(self) -> str:
-        """As a division calls the row: `転出／大阪圏`."""
-        return JOIN.join(text for text in self.texts if text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +67,7 @@ class LineValues:
         self.periods, self.notes = periods, notes
         self._measured = {column.at for column in (*columns.values, *columns.totals)}
         self._refused = context.layout.hidden == "refuse"
+        self._digits: dict[str, Decimal] = {}
         # A number that is itself a mark (0 for a suppressed value) must not take the short way.
         numeric_marks = any(mark[:1].isdigit() for mark in context.values.marks)
         self._plan = [self._planned(column, numeric_marks) for column in columns.values]
@@ -134,8 +102,7 @@ class LineValues:
                 not settled
                 or not planned.short
                 or (cell.hidden and self._refused)
-                or (type(value) is not int and type(value) is not float)
-                or (number := Decimal(value) if type(value) is int else plain(value, cell.text)) is None
+                or (number := self._number(value, cell.text)) is None
             ):
                 self.read(line, planned)
                 continue
@@ -170,6 +137,17 @@ class LineValues:
             first = add(row, values)
             if first is not None:
                 self._twice(line, column, first)
+
+    def _number(self, value: Value, text: str) -> Decimal | None:
+        """A plain number, native or as digits; None for anything that has more to say."""
+        if type(value) is int:
+            return Decimal(value)
+        if type(value) is not str:
+            return plain(value, text) if type(value) is float else None
+        known = self._digits.get(value)
+        if known is None and PLAIN.fullmatch(value):
+            known = self._digits[value] = Decimal(value)
+        return known
 
     def content(self, line: Line, column: ValueColumn) -> Content | None:
         """What a cell says; None for a blank one, and for one that cannot be read (that is told)."""
@@ -288,7 +266,7 @@ class LineValues:
     def _marked(self, line: Line, column: ValueColumn) -> list[Measured]:
         """Measures that a mark stands for: every one of a cell that holds several quantities."""
         if column.units:
-            by_measure = {measure: unit for unit, measure in reversed(column.units.items())}
+            by_measure = {measure: unit for unit, measure in reversed(list(column.units.items()))}
             return [(None, measure, unit) for measure, unit in by_measure.items()]
         measure = column.measure or line.measure
         if measure is None and line.measure_label and column.unit:

@@ -107,7 +107,7 @@ class OutsideLines:
         lines = [line for line in self.lines if "period" in line.groups and kind in (None, line.spec.kind)]
         here = [line for line in lines if line.page is found.page]
         above = [line for line in here if line.row <= found.bottom]
-        return above[-1] if above else (here or lines or [None])[0]
+        return above[-1] if above else next(iter([*here, *lines]), None)
 
     def footnotes(self, found: Found) -> dict[str, str]:
         """Sign → text of the footnotes a table's signs point to: those before the next table, then any of the sheet."""

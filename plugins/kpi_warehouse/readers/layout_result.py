@@ -79,6 +79,8 @@ class Reading:
 
 
 Position = tuple[int, int, int]
+# A file of another kind may be wrong in a million cells; nobody reads more, and memory is not to follow it.
+MOST_FAULTS = 10_000
 
 
 class Findings:
@@ -88,6 +90,7 @@ class Findings:
         self._faults: list[tuple[Position, CellFault]] = []
         self._drift: list[tuple[Position, CellFault]] = []
         self._told: set[tuple[str, str]] = set()
+        self._more = 0
 
     def fault(self, at: Position, cell: Cell | str, label: str, expected: str, code: str) -> None:
         """Note a fault of a cell (or of a place without one); the same fault of one cell is told once."""
@@ -109,13 +112,22 @@ class Findings:
         place, found = (cell, "") if isinstance(cell, str) else (cell.place, shown(cell))
         if (place, code) in self._told and not isinstance(cell, str):
             return
+        if len(book) >= MOST_FAULTS:
+            self._more += 1
+            return
         self._told.add((place, code))
         book.append((at, CellFault(place, label, found, expected, code)))
 
     def faults_in_order(self) -> list[CellFault]:
-        return [fault for _, fault in sorted(self._faults, key=lambda each: each[0])]
+        """From the first sheet to the last, row by row; the last says how many more there were, if too many."""
+        faults = [fault for _, fault in sorted(self._faults, key=lambda each: each[0])]
+        if self._more:
+            expected = f"契約どおりの表（ほかに{self._more}件の誤りがあります）"
+            faults.append(CellFault("（ファイル全体）", "", "", expected, "more_faults"))
+        return faults
 
     def drift_in_order(self) -> list[CellFault]:
+        """Likewise."""
         return [fault for _, fault in sorted(self._drift, key=lambda each: each[0])]
 
 

@@ -9,8 +9,9 @@ from kpi_warehouse.readers.grid import Cell
 from kpi_warehouse.readers.layout_columns import ColumnCompiler, ValueColumn
 from kpi_warehouse.readers.layout_context import Context
 from kpi_warehouse.readers.layout_headers import JOIN, take_references
+from kpi_warehouse.readers.layout_known import KnownLabels, Line
 from kpi_warehouse.readers.layout_labels import Label, Words
-from kpi_warehouse.readers.layout_line import Line, LineValues
+from kpi_warehouse.readers.layout_line import LineValues
 from kpi_warehouse.readers.layout_periods import PeriodCells
 from kpi_warehouse.readers.layout_tables import BLANK, Found
 from kpi_warehouse.readers.layout_totals import Totals
@@ -39,6 +40,7 @@ class TableReader:
         self._texts: dict[str, str] = {}
         self._above: dict[int, tuple[str, Cell]] = {}
         self._measured = [column.at for column in (*self.columns.values, *self.columns.totals)]
+        self._known_labels = KnownLabels(self.columns.labels, off=self._totals.wanted)
         self._period_heading = any(column.spec.period_heading for column in self.columns.values)
         self._statuses = {
             column: {search_key(word): status for word, status in spec.statuses.items()}
@@ -68,6 +70,11 @@ class TableReader:
             if cells[column].value is not None or cells[column].formula is not None:
                 measured = True
                 break
+        if measured and self.columns.readable and (line := self._known_labels.line(at, cells)) is not None:
+            self._loose(at, cells)
+            self._beside(line, [])
+            self._line_values(line)
+            return True
         labels = self._labels(cells)
         if not measured and self._ends(cells, labels):
             self.left_rows.add(at)
@@ -76,9 +83,7 @@ class TableReader:
             # A number without a label is no value of the table: a page number, a tick of an axis. Nor is a word.
             self.left_rows.add(at)
             return True
-        for column in self.columns.loose:
-            if cells[column].value is not None:
-                self.left.append((at, column))
+        self._loose(at, cells)
         if not self.columns.readable:
             return True
         if self._ignored and any(self._ignored.equals(label.text) for label in labels if label.text):
@@ -88,6 +93,11 @@ class TableReader:
         else:
             self._data_row(at, cells, labels, measured=measured)
         return True
+
+    def _loose(self, at: int, cells: list[Cell]) -> None:
+        for column in self.columns.loose:
+            if cells[column].value is not None:
+                self.left.append((at, column))
 
     def _ends(self, cells: list[Cell], labels: list[Label]) -> bool:
         """Whether a row without values is no row of the table: nothing in its columns, or a line of the contract."""
@@ -142,12 +152,17 @@ class TableReader:
         line = self._line(at, cells, labels, measured=measured)
         if line is None:
             return
+        if line.sound:
+            self._known_labels.keep(line, labels)
         self._totals.data(cells, labels)
+        self._line_values(line)
+
+    def _line_values(self, line: Line) -> None:
         self._values.read_row(line)
         for column in self.columns.totals:
             content = self._values.content(line, column)
             if content is not None:
-                self._totals.row_total(cells, line.label, column, content)
+                self._totals.row_total(line.cells, line.label, column, content)
 
     def _line(self, at: int, cells: list[Cell], labels: list[Label], *, measured: bool) -> Line | None:
         """What the labels of a row say; None where there is no value beside them that could be missing."""

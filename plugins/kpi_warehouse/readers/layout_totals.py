@@ -48,7 +48,7 @@ class Totals:
         self._columns = columns
         self._totals, self._subtotals = Words(rules.totals), Words(rules.subtotals)
         self._subsets = Words(rules.subsets)
-        self._wanted = bool(rules.totals or rules.subtotals)
+        self.wanted = bool(rules.totals or rules.subtotals)
         self._rows: list[_Row] = []
         self._stated: list[_Total] = []
         self._checks: list[Check] = []
@@ -56,14 +56,14 @@ class Totals:
 
     def is_total(self, labels: Sequence[Label]) -> bool:
         """Whether a row is a total or a subtotal by one of its labels."""
-        return self._wanted and any(self._is_word(label.text) for label in labels if label.text)
+        return self.wanted and any(self._is_word(label.text) for label in labels if label.text)
 
     def _is_word(self, text: str) -> bool:
         return self._totals.equals(text) or self._subtotals.equals(text)
 
     def data(self, cells: list[Cell], labels: Sequence[Label]) -> None:
         """Note a data row."""
-        if not self._wanted:
+        if not self.wanted:
             return
         self._rows.append(
             _Row(

@@ -19,6 +19,8 @@ from kpi_warehouse.readers.layout_headers import take_references
 
 ERROR_VALUE = re.compile(r"#(REF!|DIV/0!|N/A|VALUE!|NAME\?|NUM!|NULL!|SPILL!|CALC!|GETTING_DATA)")
 PLAIN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
+# No number is longer, and a parser is not to be kept busy with a page of text.
+_LONGEST = 200
 # Words beside a number that say how final it is; the longer are looked for first.
 _STATUS_WORDS = (
     ("予定", "planned"),
@@ -126,6 +128,8 @@ class ValueReader:
         return self._numbers(rest, references)
 
     def _numbers(self, text: str, references: tuple[str, ...]) -> Content:
+        if len(text) > _LONGEST:
+            return Content(code="unreadable_number", expected_ja=self.expected_ja)
         try:
             quantities = tuple(map(_settled, read_numbers(text)))
         except Unreadable as error:
