@@ -17,8 +17,8 @@ Number = int | Decimal
 
 # Excel keeps doubles and shows at most 15 significant digits; what lies behind is noise of binary fractions.
 _SHOWN = Context(prec=15)
-# Rows of a long sheet kept after they were built; ten columns wide they take about 60 MB.
-_KEPT_ROWS = 32_768
+# Rows of a long sheet kept after they were built; more live objects cost the garbage collector more than building anew.
+_KEPT_ROWS = 8192
 
 
 @dataclass(slots=True)
@@ -102,7 +102,6 @@ class Rows(Sequence[list[Cell]]):
         return row
 
 
-@lru_cache(maxsize=65536)
 def number(value: float) -> Number:
     """The number Excel shows for a double: `0.30000000000000004` → `0.3`, `3.0` → `3`; exact for up to 15 digits."""
     if value.is_integer() and abs(value) < 1e15:
@@ -113,6 +112,13 @@ def number(value: float) -> Number:
         if shown == shown.to_integral_value() and abs(shown) < Decimal("1e15")
         else shown.normalize()
     )
+
+
+@lru_cache(maxsize=65536)
+def number_and_text(value: float) -> tuple[Number, str]:
+    """`number` and its plain decimals; figures of a table repeat, so most are looked up."""
+    shown = number(value)
+    return shown, format(shown, "f" if isinstance(shown, Decimal) else "d")
 
 
 def text_of(value: Value) -> str:

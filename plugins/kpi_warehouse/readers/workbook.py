@@ -13,7 +13,16 @@ from typing import Any
 from kpi_warehouse.errors import UnreadableFile
 from kpi_warehouse.readers import file_kind, ods_marks, xls_marks, xlsx_marks
 from kpi_warehouse.readers.calamine_process import CalamineProcess, ReadSheet
-from kpi_warehouse.readers.grid import Book, Cell, Rows, Sheet, Value, column_letters, number, text_of
+from kpi_warehouse.readers.grid import (
+    Book,
+    Cell,
+    Rows,
+    Sheet,
+    Value,
+    column_letters,
+    number_and_text,
+    text_of,
+)
 from kpi_warehouse.readers.sheet_marks import Position, SheetMarks, guard_cells
 from kpi_warehouse.readers.zip_parts import ZipParts
 
@@ -136,6 +145,9 @@ class _SheetGrid:
                 cells.append(Cell(None, place, ""))
             elif isinstance(value, str):
                 cells.append(Cell(value, place, value))
+            elif isinstance(value, float):
+                shown, text = number_and_text(value)
+                cells.append(Cell(shown, place, text))
             else:
                 true = _true_value(value)
                 cells.append(Cell(true, place, text_of(true)))
@@ -169,8 +181,6 @@ class _SheetGrid:
 
 
 def _true_value(value: Any) -> Value:
-    if isinstance(value, float):
-        return number(value)
     if isinstance(value, time):
         return value.isoformat()
     if isinstance(value, timedelta):

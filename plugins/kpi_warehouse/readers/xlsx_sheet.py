@@ -25,12 +25,13 @@ _SMALL = 200_000
 _FAR_CELL = re.compile(
     rb'<c(?! r="[A-Z]\d{1,5}"| r="[A-Z]{1,3}\d{1,7}"(?: s="\d+")?/>)[\s/>](?:r="([A-Z]{1,3})(\d{1,7})")?'
 )
+_LAST_ROW_TAG = re.compile(rb'<row r="(\d{1,7})"')
 _NEAR_ROWS, _NEAR_COLUMNS = 99_999, 26
 _OTHER_FORM = (
     re.compile(rb":(?:c|row|f|col)[\s/>]"),
     re.compile(rb"<!--|<!\[CDATA\["),
-    re.compile(rb"hidden='|hidden =|t='e'"),
 )
+_OTHER_QUOTES = (b"hidden='", b"hidden =", b"t='e'", b"t ='e'", b't ="e"')
 _FORMULA = re.compile(
     rb'<c r="([A-Z]{1,3}\d{1,7})"([^>]*)><f([^>]*?)(?:/>|>([^<]*)</f>)(?:<v[^>/]*>([^<]*)</v>)?'
 )
@@ -64,9 +65,11 @@ def parsed(xml: bytes) -> SheetMarks:
 
 def _searched(xml: bytes) -> SheetMarks | None:
     """Marks by search; None where the form leaves a doubt."""
-    if any(pattern.search(xml) for pattern in _OTHER_FORM):
+    if any(pattern.search(xml) for pattern in _OTHER_FORM) or any(text in xml for text in _OTHER_QUOTES):
         return None
-    rows, columns = _NEAR_ROWS, _NEAR_COLUMNS
+    # Rows are written in order. Where one lies about its number, a cell still reaches no further than Z99999.
+    last = _LAST_ROW_TAG.match(xml, max(xml.rfind(b"<row "), 0))
+    rows, columns = int(last[1]) if last else _NEAR_ROWS, _NEAR_COLUMNS
     for match in _FAR_CELL.finditer(xml):
         if match[1] is None:
             return None
@@ -74,6 +77,18 @@ def _searched(xml: bytes) -> SheetMarks | None:
     if rows * columns > MAX_CELLS:
         return None
     marks = SheetMarks(rows=rows, columns=columns, exact=False)
+    said = len(_FORMULA_TAG.findall(xml))
+    if said and said != _searched_formulas(xml, marks):
+        return None
+    if b't="e"' in xml:
+        for match in _ERROR.finditer(xml):
+            marks.errors[_position(match[1].decode())] = (match[2] or b"#N/A").decode(errors="replace")
+        if len(marks.errors) != xml.count(b't="e"'):
+            return None
+    return marks if _searched_hidden(xml, marks) else None
+
+
+def _searched_formulas(xml: bytes, marks: SheetMarks) -> int:
     formulas = _Formulas(marks)
     found = 0
     for found, match in enumerate(_FORMULA.finditer(xml), 1):  # noqa: B007
@@ -84,14 +99,7 @@ def _searched(xml: bytes) -> SheetMarks | None:
             shared[1].decode() if shared else None,
             bool(match[5]) or b't="str"' in match[2],
         )
-    if found != len(_FORMULA_TAG.findall(xml)):
-        return None
-    if b't="e"' in xml:
-        for match in _ERROR.finditer(xml):
-            marks.errors[_position(match[1].decode())] = (match[2] or b"#N/A").decode(errors="replace")
-        if len(marks.errors) != xml.count(b't="e"'):
-            return None
-    return marks if _searched_hidden(xml, marks) else None
+    return found
 
 
 def _searched_hidden(xml: bytes, marks: SheetMarks) -> bool:
