@@ -69,7 +69,7 @@ def _searched(xml: bytes) -> SheetMarks | None:
         return None
     # Rows are written in order. Where one lies about its number, a cell still reaches no further than Z99999.
     last = _LAST_ROW_TAG.match(xml, max(xml.rfind(b"<row "), 0))
-    rows, columns = int(last[1]) if last else _NEAR_ROWS, _NEAR_COLUMNS
+    rows, columns = min(int(last[1]), _NEAR_ROWS) if last else _NEAR_ROWS, _NEAR_COLUMNS
     for match in _FAR_CELL.finditer(xml):
         if match[1] is None:
             return None
