@@ -21,7 +21,21 @@ if TYPE_CHECKING:
 
 MOVES, FLOWS = "estat_migration_monthly", "estat_migration_flow_monthly"
 FEEDS = [FLOWS, MOVES]
-DAGS = [FLOWS, MOVES, "maintenance", "marts"]
+FILES = [
+    "company_support",
+    "expo",
+    "internship_rate",
+    "kpi_progress",
+    "line_subscribers",
+    "migration_briefing",
+    "private_school_subsidy",
+    "professional_matching",
+    "relocation_events",
+    "semiconductor_training",
+    "uij_turn",
+    "vacant_house_support",
+]
+DAGS = sorted([*FEEDS, *FILES, "maintenance", "marts"])
 KNOWN: dict[str, Contract] = {contract.feed: contract for contract in contracts(settings().contracts)}
 TOKYO = "Asia/Tokyo"
 
@@ -31,7 +45,7 @@ def test_the_dags_are_exactly_these(dagbag: DagBag) -> None:
     assert sorted(dagbag.dags) == DAGS
 
 
-@pytest.mark.parametrize("feed", FEEDS)
+@pytest.mark.parametrize("feed", [*FEEDS, *FILES])
 def test_a_feed_is_four_tasks_in_a_row(dagbag: DagBag, feed: str) -> None:
     tasks = dagbag.dags[feed].task_dict
     assert {name: sorted(task.downstream_task_ids) for name, task in tasks.items()} == {
@@ -40,6 +54,19 @@ def test_a_feed_is_four_tasks_in_a_row(dagbag: DagBag, feed: str) -> None:
         "gate": ["publish"],
         "publish": [],
     }
+
+
+@pytest.mark.parametrize("feed", FILES)
+def test_a_division_s_feed_begins_with_an_arrival_and_is_swept_each_hour(dagbag: DagBag, feed: str) -> None:
+    from airflow.sdk import AssetOrTimeSchedule
+
+    dag = dagbag.dags[feed]
+    assert isinstance(dag.timetable, AssetOrTimeSchedule)
+    (asset,) = dag.timetable.asset_condition.objects
+    (watcher,) = asset.watchers
+    assert asset.name == f"inbox/{feed}"
+    assert watcher.trigger.serialize()[1] == {"feed": feed}
+    assert dag.max_active_runs == 1
 
 
 def test_marts_and_maintenance_are_one_task_each(dagbag: DagBag) -> None:
@@ -180,10 +207,12 @@ def test_a_feeds_page_ends_with_what_it_is_and_whose(dagbag: DagBag, feed: str) 
 def test_marts_listens_to_what_the_feeds_publish_and_nothing_else(dagbag: DagBag) -> None:
     from airflow.sdk import AssetAny, IdentityMapper, PartitionedAssetTimetable
 
-    published = {asset.uri for feed in FEEDS for asset in dagbag.dags[feed].task_dict["publish"].outlets}
+    published = {
+        asset.uri for feed in [*FEEDS, *FILES] for asset in dagbag.dags[feed].task_dict["publish"].outlets
+    }
     elsewhere = [
         task.outlets
-        for feed in FEEDS
+        for feed in [*FEEDS, *FILES]
         for name, task in dagbag.dags[feed].task_dict.items()
         if name != "publish"
     ]
@@ -192,13 +221,13 @@ def test_marts_listens_to_what_the_feeds_publish_and_nothing_else(dagbag: DagBag
     assert isinstance(timetable.asset_condition, AssetAny)
     assert isinstance(timetable.default_partition_mapper, IdentityMapper)
     assert {asset.uri for asset in timetable.asset_condition.objects} == published
-    assert published == {f"postgres://warehouse/kpi/raw/{feed}" for feed in FEEDS}
+    assert published == {f"postgres://warehouse/kpi/raw/{feed}" for feed in [*FEEDS, *FILES]}
     assert not any(elsewhere)
 
 
 def contracts_in(folder: Path, **changed: tuple[str, str]) -> Path:
-    """A copy of the project's contracts in which one text each is replaced."""
-    for contract in KNOWN.values():
+    """A copy of the contracts of the e-Stat feeds in which one text each is replaced."""
+    for contract in (KNOWN[feed] for feed in FEEDS):
         text = contract.path.read_text(encoding="utf-8")
         old, new = changed.get(contract.feed, ("", ""))
         assert old in text

@@ -173,4 +173,4 @@ def test_nothing_outside_the_marts_is_left_behind(loader: psycopg.Connection) ->
 def test_dbt_unit_tests_pass() -> None:
     nodes = invoke("marts", "test", "--select", "test_type:unit")
     assert {node.status for node in nodes} == {"pass"}
-    assert len(nodes) == 8
+    assert len(nodes) == 9
