@@ -11,6 +11,8 @@ import hashlib
 import logging
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
@@ -39,8 +41,23 @@ class _HideQuery(logging.Filter):
         return True
 
 
-for _name in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
-    logging.getLogger(f"urllib3.{_name}").addFilter(_HideQuery())
+_LOGGERS = [
+    logging.getLogger(f"urllib3.{name}")
+    for name in ("connection", "connectionpool", "poolmanager", "response", "util.retry")
+]
+
+
+@contextmanager
+def _queries_hidden() -> Iterator[None]:
+    """While we ask; other clients of this process hide their own keys and tell the rest."""
+    hide = _HideQuery()
+    for logger in _LOGGERS:
+        logger.addFilter(hide)
+    try:
+        yield
+    finally:
+        for logger in _LOGGERS:
+            logger.removeFilter(hide)
 
 
 def pull(feed: str, url: str, *, largest_bytes: int = LARGEST_BYTES) -> Arrival | None:
@@ -59,7 +76,8 @@ def pull(feed: str, url: str, *, largest_bytes: int = LARGEST_BYTES) -> Arrival 
         for name, value in known.items()
     }
     try:
-        answer = _fetch(url, headers, largest_bytes, location)
+        with _queries_hidden():
+            answer = _fetch(url, headers, largest_bytes, location)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         trouble: str | None = type(error).__name__
     else:
