@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import resource
 import struct
-import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -105,8 +105,8 @@ def bomb(size: int) -> bytes:
 
 def test_a_zip_bomb_is_refused_by_its_directory() -> None:
     body = bomb(300 << 20)
-    started = time.monotonic()
-    assert refused(body).code == "file.bomb" and time.monotonic() - started < 60
+    started = sum(os.times()[:4])  # of processor time: other work on the machine does not count
+    assert refused(body).code == "file.bomb" and sum(os.times()[:4]) - started < 0.5
 
 
 def test_a_directory_that_lies_is_refused_while_reading(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,9 +210,9 @@ def empty_rows_ods() -> bytes:
 @pytest.mark.parametrize(("build", "rows"), [(empty_rows_xlsx, 1), (empty_rows_ods, 3)])
 def test_a_million_empty_formatted_rows_cost_little(build: Callable[[], bytes], rows: int) -> None:
     body = build()
-    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started, before = sum(os.times()[:4]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     book = read_workbook(body, "様式.xlsx")
-    assert len(book.sheets[0].rows) == rows and time.monotonic() - started < 60
+    assert len(book.sheets[0].rows) == rows and sum(os.times()[:4]) - started < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10
 
 
