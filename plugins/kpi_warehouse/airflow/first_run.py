@@ -46,6 +46,7 @@ def run_everything(stack: Stack, supervisor: subprocess.Popen[bytes], out: Conso
     from kpi_warehouse.sources.inbox_receive import receive_all
 
     names = {contract.feed: contract.title_ja for contract in feeds()}
+    receive_all(wait=True)  # while Airflow starts
     stack.wait_until_ready(supervisor, {*names, MARTS})
     api = stack.api
     api.log_in()
@@ -53,7 +54,6 @@ def run_everything(stack: Stack, supervisor: subprocess.Popen[bytes], out: Conso
         api.unpause(dag_id)
     # Once for all feeds, instead of after each: what they publish meanwhile is built by the run below.
     api.pause(MARTS)
-    receive_all(wait=True)
     runs = [api.trigger(dag_id, _newest(dag_id)) for dag_id in names]
     with _progress(out) as progress:
         finished = _watch(api, runs, names, progress)

@@ -20,7 +20,7 @@ from airflow.sdk import (
 )
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import DownstreamTasksSkipped
 
 from kpi_warehouse.settings import settings
 
@@ -113,18 +113,17 @@ def wire(contract: Contract) -> None:
             run_ref=f"{run.dag_id}/{run.run_id}",
         )
         log.info("%s", fetched.message_ja)
-        return PokeReturnValue(
-            fetched.state != "waiting", {"load_id": fetched.load_id, "state": fetched.state}
-        )
+        if fetched.state == "unchanged":
+            # Marked by Airflow itself, without a process for each that would only say so.
+            raise DownstreamTasksSkipped(tasks=["stage", "gate", "publish"])
+        return PokeReturnValue(fetched.state != "waiting", fetched.load_id)
 
     @task(task_id="stage", doc_md="保存したバイト列を、型と出所のついた行に読み取る。")
-    def stage(fetched: dict[str, Any]) -> int:
+    def stage(load_id: int) -> int:
         from kpi_warehouse import load
 
-        if fetched["state"] == "unchanged":
-            raise AirflowSkipException("提供元に変更がないため、取り込むものはありません。")
-        load.stage(fetched["load_id"])
-        return int(fetched["load_id"])
+        load.stage(load_id)
+        return load_id
 
     @task(task_id="gate", doc_md="契約の検査（Great Expectations）にかける。不合格なら何も公表しない。")
     def gate(load_id: int) -> int:
