@@ -115,7 +115,7 @@ def wire(contract: Contract) -> None:
         log.info("%s", fetched.message_ja)
         if fetched.state == "unchanged":
             # Marked by Airflow itself, without a process for each that would only say so.
-            raise DownstreamTasksSkipped(tasks=["stage", "gate", "publish"])
+            raise DownstreamTasksSkipped(tasks=["stage", "gate", "publish"])  # type: ignore[no-untyped-call]
         return PokeReturnValue(fetched.state != "waiting", fetched.load_id)
 
     @task(task_id="stage", doc_md="保存したバイト列を、型と出所のついた行に読み取る。")

@@ -6,11 +6,13 @@ each. Memory is bounded by the pages in flight, two a process, whatever the tabl
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import multiprocessing.connection
 import os
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from isal import isal_zlib
@@ -23,6 +25,8 @@ from kpi_warehouse.warehouse.landing import Landing
 from kpi_warehouse.warehouse.tables import copy_statement
 
 GZIP_WBITS = 31
+# mallopt(3): what glibc asks of the system beyond what it needs just now, and keeps.
+M_TOP_PAD, KEPT_BYTES = -2, 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ def _end_with_parent() -> None:
 def _stage_share(contract: Contract, load_id: int, periods: list[str], pages: list[LandedPage]) -> int:
     landing, reader, rows = Landing(settings().landing_url), PageReader(contract, periods), 0
 
+    _keep_memory()
+
     def inflate(page: LandedPage) -> bytes:
         body = landing.get(page.sha256)
         return isal_zlib.decompress(body, GZIP_WBITS) if page.content_encoding == "gzip" else body
@@ -85,3 +91,12 @@ def _stage_share(contract: Contract, load_id: int, periods: list[str], pages: li
             copy.write(read.copy_text)
             rows += read.rows
     return rows
+
+
+def _keep_memory() -> None:
+    """Keep the memory of one page for the next: given back and faulted in again it costs a tenth of the time.
+
+    A C library without this setting manages without.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(M_TOP_PAD, KEPT_BYTES)

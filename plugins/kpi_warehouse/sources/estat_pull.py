@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import psycopg
@@ -12,7 +13,7 @@ from kpi_warehouse.contract import Contract
 from kpi_warehouse.settings import settings
 from kpi_warehouse.sources.estat import EstatClient, Page
 from kpi_warehouse.sources.estat_plan import Plan
-from kpi_warehouse.warehouse.landing import Landing
+from kpi_warehouse.warehouse.landing import Landed, Landing
 from kpi_warehouse.warehouse.ledger import Step
 
 
@@ -38,50 +39,49 @@ def nothing_newer(
 
 
 def land_pages(current: Step, client: EstatClient, plan: Plan) -> None:
-    """Land every page as it comes. A table that moves under the pull starts again from its first page."""
-    landing, declared = Landing(settings().landing_url), 0
+    """Land every page while the next one is on its way. A table that moves under the pull starts again from its first page."""
+    landing, declared, number = Landing(settings().landing_url), 0, 0
+    moved = threading.Event()
+    coming = client.pages(plan.query, on_restart=moved.set)
     _forget_pages(current)
-
-    def restart() -> None:
-        nonlocal declared
-        declared = 0
-        _forget_pages(current)
-
-    page: Page
-    for number, page in _numbered(client.pages(plan.query, on_restart=restart)):
-        landed = landing.put(page.body)
-        current.connection.execute(
-            "insert into ops.landed (sha256, bytes, location, media_type, content_encoding)"
-            " values (%s, %s, %s, 'application/json', %s) on conflict do nothing",
-            [landed.sha256, landed.bytes, landed.location, page.content_encoding],
-        )
-        current.connection.execute(
-            "insert into ops.load_page (load_id, page, part, sha256, url, params, first_row, last_row, total_rows)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                current.load_id,
-                number,
-                page.part,
-                landed.sha256,
-                page.url,
-                Jsonb(page.params),
-                page.from_number,
-                page.to_number,
-                page.total_number,
-            ],
-        )
-        declared += page.total_number if page.from_number <= 1 else 0
-        current.update(declared_rows=declared)
-        current.connection.commit()
-        current.detail = {"pages": number, "declared_rows": declared}
+    with ThreadPoolExecutor(1) as ahead:
+        asked = ahead.submit(next, coming, None)
+        while (page := asked.result()) is not None:
+            # Read before the next request can set it.
+            if moved.is_set():
+                moved.clear()
+                declared = number = 0
+                _forget_pages(current)
+            asked = ahead.submit(next, coming, None)
+            number += 1
+            declared += page.total_number if page.from_number <= 1 else 0
+            _land(current, landing.put(page.body), page, number)
+            current.update(declared_rows=declared)
+            current.connection.commit()
+            current.detail = {"pages": number, "declared_rows": declared}
 
 
-def _numbered(pages: Iterator[Page]) -> Iterator[tuple[int, Page]]:
-    """Pages with their number in the load; a restarted pull counts from 1 again."""
-    number = 0
-    for page in pages:
-        number = 1 if page.part == 1 and page.from_number <= 1 else number + 1
-        yield number, page
+def _land(current: Step, landed: Landed, page: Page, number: int) -> None:
+    current.connection.execute(
+        "insert into ops.landed (sha256, bytes, location, media_type, content_encoding)"
+        " values (%s, %s, %s, 'application/json', %s) on conflict do nothing",
+        [landed.sha256, landed.bytes, landed.location, page.content_encoding],
+    )
+    current.connection.execute(
+        "insert into ops.load_page (load_id, page, part, sha256, url, params, first_row, last_row, total_rows)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            current.load_id,
+            number,
+            page.part,
+            landed.sha256,
+            page.url,
+            Jsonb(page.params),
+            page.from_number,
+            page.to_number,
+            page.total_number,
+        ],
+    )
 
 
 def _forget_pages(current: Step) -> None:
