@@ -16,8 +16,9 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from kpi_warehouse.contract import Contract, FileSource, Scope, Severity
+from kpi_warehouse.contract import Contract, FileSource, Scope, Severity, find_contract
 from kpi_warehouse.errors import ContractError
+from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect, sqlalchemy_url, warehouse_url
 from kpi_warehouse.warehouse.history import PeriodDigest, digest_periods
 from kpi_warehouse.warehouse.tables import analyze, ensure_raw, names, stage_name, stage_table
@@ -249,33 +250,36 @@ def _keys_unique(connection: psycopg.Connection, contract: Contract, load_id: in
 
 def _suite_findings(contract: Contract, load_id: int, changed: list[date], *, whole: bool) -> list[Finding]:
     """Run the contract's suite on the changed periods. Importing GX takes seconds, so only who gates pays for it."""
-    from kpi_warehouse.gate.suite import accepted_feeds, compile_contract, validate
-    from kpi_warehouse.settings import settings
+    from kpi_warehouse.gate.suite import accepted_feeds, compile_contract, open_batch, validate
 
     compiled = compile_contract(contract, load_id)
-    _ensure_accepted(accepted_feeds(contract), settings().contracts)
-    table = stage_name(contract, load_id)
-    with connect(autocommit=True) as connection:
-        analyze(connection, stage_table(contract, load_id))
-    if not whole:
-        table = _changed_view(contract, load_id, changed)
+    table = stage_name(contract, load_id) if whole else _changed_view(contract, load_id, changed)
     url = sqlalchemy_url(warehouse_url())
     options = "-crole%3Dkpi_loader%20-csearch_path%3Dstage%20-cwork_mem%3D256MB%20-cjit%3Doff"
     url += ("&" if "?" in url else "?") + f"options={options}"
-    results = validate(compiled.sweep(), url, table)
-    # GX puts expectations it could not evaluate first, so results are told apart by kind, not by place.
-    sweep = next(result for result in results if "unexpected_rows_query" in result.expectation_config.kwargs)
-    findings = [_schema_finding(result) for result in results if result is not sweep]
-    broken = [row["rule"] for row in sweep.result.get("details", {}).get("broken", [])]
-    if not sweep.success and not broken:
-        raise ContractError(
-            f"{contract.path.name}: 検査の SQL を実行できません：{_exception(sweep.exception_info)}",
-            "contract.rule_sql",
-        )
-    single = {}
-    if broken:
-        for name, result in zip(broken, validate(compiled.single(broken), url, table), strict=True):
-            single[name] = result.result
+
+    def check_schema() -> list[Any]:
+        with open_batch(url, table) as batch:
+            return validate(compiled.schema(), batch)
+
+    # The longest query of the rules keeps one core of the server; what does not depend on it is asked beside it.
+    with ThreadPoolExecutor(2) as beside:
+        prepared = beside.submit(_prepare, contract, load_id, accepted_feeds(contract))
+        with open_batch(url, table) as batch:
+            schema = beside.submit(check_schema)
+            prepared.result()
+            (sweep,) = validate(compiled.sweep(), batch)
+            findings = [_schema_finding(result) for result in schema.result()]
+            broken = [row["rule"] for row in sweep.result.get("details", {}).get("broken", [])]
+            if not sweep.success and not broken:
+                raise ContractError(
+                    f"{contract.path.name}: 検査の SQL を実行できません：{_exception(sweep.exception_info)}",
+                    "contract.rule_sql",
+                )
+            single = {}
+            if broken:
+                for name, result in zip(broken, validate(compiled.single(broken), batch), strict=True):
+                    single[name] = result.result
     for name, rule in compiled.rules.items():
         result = single.get(name, {})
         rows = (result.get("details") or {}).get("unexpected_rows") or []
@@ -291,6 +295,16 @@ def _suite_findings(contract: Contract, load_id: int, changed: list[date], *, wh
             )
         )
     return findings
+
+
+def _prepare(contract: Contract, load_id: int, accepted: set[str]) -> None:
+    """What the rules' queries need: statistics of the new table, and the history of every feed they compare with."""
+    with connect() as connection:
+        analyze(connection, stage_table(contract, load_id))
+        # A rule may compare with a feed that was never loaded: its (empty) history must exist for the query to parse.
+        for feed in accepted:
+            if connection.execute("select to_regclass(%s)", [f'raw."{feed}"']).fetchone() == (None,):
+                ensure_raw(connection, find_contract(settings().contracts, feed))
 
 
 def _changed_view(contract: Contract, load_id: int, changed: list[date]) -> str:
@@ -315,15 +329,6 @@ def _exception(info: dict[str, Any]) -> str:
         next((entry["exception_message"] for entry in entries if entry.get("exception_message")), info)
     )
     return said.split("[SQL:", 1)[0].strip()
-
-
-def _ensure_accepted(feeds: set[str], folder: Any) -> None:
-    """A rule may compare with a feed that was never loaded: its (empty) history must exist for the query to parse."""
-    from kpi_warehouse.contract import find_contract
-
-    with connect() as connection:
-        for feed in feeds:
-            ensure_raw(connection, find_contract(folder, feed))
 
 
 def _schema_finding(result: Any) -> Finding:

@@ -1,7 +1,7 @@
 """Contract → Great Expectations suite.
 
-Two suites come from one contract. The **sweep** asks everything in few scans: schema expectations (required, closed code
-lists) that GX bundles into one query, and one query that counts the violations of every rule over the views they share.
+Two suites come from one contract, which ask everything in few scans: the **schema** (required columns, closed code lists),
+which GX bundles into one query, and the **sweep**, one query that counts the violations of every rule.
 When the sweep finds a rule broken, that rule alone is asked again as an expectation of its own, with its failing rows:
 what is broken is small, what is sound is large.
 """
@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import great_expectations as gx
 from great_expectations.core import ExpectationSuite
 from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.datasource.fluent.interfaces import Batch
 from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
 from great_expectations.expectations.core.expect_column_values_to_not_be_null import (
     ExpectColumnValuesToNotBeNull,
@@ -29,6 +32,12 @@ from kpi_warehouse.errors import ContractError
 from kpi_warehouse.warehouse.tables import stage_name
 
 _PLACEHOLDER = re.compile(r"\{([a-z_:]+)\}")
+# A rule that looks at one row at a time. What may reach beyond the row, or end the condition, is asked by itself.
+_ROW_RULE = re.compile(
+    r"\s*select \* from \{batch\}\s+where\s"
+    r"(?P<condition>(?:(?!\b(?:select|group|having|window|order|limit|offset|fetch|for|union|except|intersect)\b|--|/\*|[{;]).)+)",
+    re.IGNORECASE | re.DOTALL,
+)
 MARKS_KNOWN = "marks_known"
 ACCEPTED_KEPT = "accepted_value_kept"
 
@@ -63,10 +72,14 @@ class Compiled:
     rules: dict[str, Rule]
     sweep_query: str
 
+    def schema(self) -> ExpectationSuite:
+        """What each column must be."""
+        return ExpectationSuite(name="schema", expectations=self.schema_expectations)
+
     def sweep(self) -> ExpectationSuite:
-        """Schema expectations and one expectation over all rules."""
+        """One expectation over all rules."""
         sweep = ExpectNoRuleBroken(unexpected_rows_query=self.sweep_query, severity=FailureSeverity.CRITICAL)
-        return ExpectationSuite(name="sweep", expectations=[*self.schema_expectations, sweep])
+        return ExpectationSuite(name="sweep", expectations=[sweep])
 
     def single(self, names: list[str]) -> ExpectationSuite:
         """One expectation for each of these rules."""
@@ -92,13 +105,25 @@ def compile_contract(contract: Contract, load_id: int = 0) -> Compiled:
         implied.append(_accepted_kept(contract))
     rules = {rule.name: rule for rule in (*contract.rules, *implied)}
     queries = {name: _standalone(contract, rule, load_id) for name, rule in rules.items()}
-    counts = "\nunion all\n".join(
-        f"select '{name}' as rule, count(*) as violations from ({_resolve(contract, rule, load_id)}) as q"
-        for name, rule in rules.items()
-    )
-    everything = " ".join(_query(contract, rule) for rule in rules.values())
-    sweep = f"{_views(contract, everything)} select rule, violations from ({counts}) as counted where violations > 0"
-    return Compiled(_schema_expectations(contract), queries, rules, sweep)
+    return Compiled(_schema_expectations(contract), queries, rules, _sweep_query(contract, rules, load_id))
+
+
+def _sweep_query(contract: Contract, rules: dict[str, Rule], load_id: int) -> str:
+    """The broken rules and how often each is: one scan for all rules about single rows, and what each other rule needs."""
+    by_row, counts = [], []
+    for name, rule in rules.items():
+        if match := _ROW_RULE.fullmatch(_query(contract, rule)):
+            by_row.append(f'count(*) filter (where {match["condition"]}) as "{name}"')
+            counts.append(f"select '{name}' as rule, \"{name}\" as violations from by_row")
+        else:
+            counts.append(
+                f"select '{name}' as rule, count(*) as violations from ({_resolve(contract, rule, load_id)}) as q"
+            )
+    views = _views(contract, " ".join(_query(contract, rule) for rule in rules.values()))
+    if by_row:
+        views += f", by_row as materialized (select {', '.join(by_row)} from changed)"
+    counted = "\nunion all\n".join(counts)
+    return f"{views} select rule, violations from ({counted}) as counted where violations > 0"
 
 
 def _schema_expectations(contract: Contract) -> list[Expectation]:
@@ -221,11 +246,11 @@ def accepted_feeds(contract: Contract) -> set[str]:
     }
 
 
-def validate(suite: ExpectationSuite, url: str, table: str) -> list[Any]:
-    """Run a suite on a table or view of the schema `stage` through GX's SQL engine.
+@contextmanager
+def open_batch(url: str, table: str) -> Iterator[Batch]:
+    """A table or view of the schema `stage` as a batch of GX's SQL engine; nothing of it is read yet.
 
-    Returns:
-        GX validation results, one per expectation, in the suite's order.
+    Context and connections are its own, so batches may be validated by threads at once.
     """
     for name in ("great_expectations", "great_expectations.core.batch_definition"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -236,11 +261,15 @@ def validate(suite: ExpectationSuite, url: str, table: str) -> list[Any]:
     )
     try:
         asset = source.add_table_asset(name="batch", table_name=table)
-        batch = asset.add_batch_definition_whole_table("batch").get_batch()
-        # Listing unexpected values costs a scan per column, so it is asked for only when something is broken.
-        results = batch.validate(suite, result_format="BOOLEAN_ONLY")
-        if not results.success:
-            results = batch.validate(suite, result_format="COMPLETE")
-        return list(results.results)
+        yield asset.add_batch_definition_whole_table("batch").get_batch()
     finally:
         source.get_engine().dispose()
+
+
+def validate(suite: ExpectationSuite, batch: Batch) -> list[Any]:
+    """Run a suite; returns GX validation results, one per expectation (those that could not be evaluated come first)."""
+    # Listing unexpected values costs a scan per column, so it is asked for only when something is broken.
+    results = batch.validate(suite, result_format="BOOLEAN_ONLY")
+    if not results.success:
+        results = batch.validate(suite, result_format="COMPLETE")
+    return list(results.results)
