@@ -162,7 +162,7 @@ def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: boo
 
     build_id = _open(connection, as_of, schema if as_of else MARTS, inputs)
     try:
-        nodes = build_into(schema, as_of)
+        nodes = build_into(schema, as_of, inputs.code_version)
         _record(connection, build_id, nodes)
         _raise_failures(nodes)
         with connection.transaction():

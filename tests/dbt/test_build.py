@@ -15,6 +15,7 @@ from deliveries import FIRST_KNOWN, KUMAMOTO, MONTHLY, Deliveries, Moves, publis
 
 from kpi_warehouse import marts
 from kpi_warehouse.errors import BuildFailed, KpiError
+from kpi_warehouse.settings import settings
 
 LATER = FIRST_KNOWN + timedelta(days=30)
 BUILD = [sys.executable, "-c", "from kpi_warehouse import marts; print(marts.build().state)"]
@@ -138,7 +139,10 @@ def test_a_killed_build_is_forgotten_by_the_next(deliveries: Deliveries, loader:
     process.kill()
     process.wait()
     assert k12()["actual_value"] == -1542
+    (parsed,) = (settings().home / "dbt").iterdir()
+    parsed.write_bytes(b"cut off")
     assert marts.build().state == "published"
+    assert parsed.stat().st_size > 100_000
     assert k12()["actual_value"] == -2333
     assert loader.execute("select count(*) from ops.build where state = 'building'").fetchone() == (0,)
 

@@ -240,46 +240,57 @@ def test_two_runs_at_once_are_one_and_a_clear_message(first: tuple[Ended, Ended,
     assert "stack.busy" in beside.output and "別の make run / up / down が動いています" in beside.output
 
 
-def test_run_again_is_warm_and_writes_nothing(home: Home, first: tuple[Ended, Ended, Book]) -> None:
-    again = home.command("run")
-    assert again.code == 0
-    assert "-1,542" in again.output
-    assert home.parts() == []
-    with home.database():
-        held = book(home)
-    before = len(first[2].loads)
-    assert {load[0] for load in held.loads[before:]} == FEEDS
-    assert {load[1] for load in held.loads[before:]} == {"unchanged"}
-    assert (held.builds, held.rows) == (first[2].builds, first[2].rows)
+@dataclass
+class Refused:
+    """A second `run`, of which e-Stat refuses the key, and the book after it."""
+
+    ended: Ended
+    held: Book
+    asked_with_key: bool
+    tables_with_key: list[str]
 
 
-def test_a_refused_key_is_told_with_task_reason_and_log_and_is_shown_nowhere(
-    home: Home, first: tuple[Ended, Ended, Book]
-) -> None:
+@pytest.fixture(scope="module")
+def refused(home: Home, first: tuple[Ended, Ended, Book]) -> Refused:
     with Simulator([published.moves(), published.flow()], [Fault("status", status=100)]) as estat:
-        refused = home.command(
+        ended = home.command(
             "run", ESTAT_APP_ID=KEY, ESTAT_BASE_URL=estat.base_url, KPI_ESTAT_REQUESTS_PER_SECOND="0"
         )
-        assert any(request["_key_sent"] for request in estat.requests)
-    assert refused.code == 1
+        asked_with_key = any(request["_key_sent"] for request in estat.requests)
+    assert home.parts() == []
+    with home.database():
+        shown = [name for database in ("kpi", "airflow") for name in tables_that_hold(home, database, KEY)]
+        return Refused(ended, book(home), asked_with_key, shown)
+
+
+def test_run_again_writes_nothing_of_what_did_not_change(
+    first: tuple[Ended, Ended, Book], refused: Refused
+) -> None:
+    again = refused.held.loads[len(first[2].loads) :]
+    assert {load[0] for load in again} == FEEDS
+    assert {load[1] for load in again if load[0] not in (MOVES, FLOWS)} == {"unchanged"}
+    assert (refused.held.builds, refused.held.rows) == (first[2].builds, first[2].rows)
+
+
+def test_a_refused_key_is_told_with_task_reason_and_log(refused: Refused) -> None:
+    output = refused.ended.output
+    assert refused.ended.code == 1
     for feed in (MOVES, FLOWS):
-        assert f"✗ {feed}.fetch" in refused.output
-    assert "認証" in refused.output
-    logs = [Path(path) for path in re.findall(r"ログ：(\S+)", refused.output)]
+        assert f"✗ {feed}.fetch" in output
+    assert "認証" in output
+    logs = [Path(path) for path in re.findall(r"ログ：(\S+)", output)]
     assert len(logs) == 2
     assert all("認証" in path.read_text(encoding="utf-8") for path in logs)
-    assert home.parts() == []
+    assert [load[2] for load in refused.held.loads if load[2] == "estat.auth"] == ["estat.auth"] * 2
 
-    assert KEY not in refused.output
+
+def test_a_key_is_shown_nowhere(home: Home, refused: Refused) -> None:
+    assert refused.asked_with_key
+    assert KEY not in refused.ended.output
     files = [path for path in home.path.rglob("*") if path.is_file()]
     assert len(files) > 20
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
-    with home.database():
-        held = book(home)
-        assert [load[2] for load in held.loads if load[2] == "estat.auth"] == ["estat.auth"] * 2
-        assert (held.builds, held.rows) == (first[2].builds, first[2].rows)
-        for name in ("kpi", "airflow"):
-            assert tables_that_hold(home, name, KEY) == []
+    assert refused.tables_with_key == []
 
 
 def tables_that_hold(home: Home, database: str, text: str) -> list[str]:
@@ -335,6 +346,24 @@ def test_up_leaves_it_running_on_the_port_asked_for(
     assert f"http://127.0.0.1:{port}" in ended.output
     assert ("127.0.0.1", port) in home.listening()
     assert home.stack.api.healthy()
+
+
+def test_what_is_unchanged_is_marked_done_and_marts_stay(
+    home: Home, standing: tuple[Ended, Simulator, int]
+) -> None:
+    api, before = home.stack.api, book(home)
+    api.log_in()
+    runs = [api.trigger(MOVES, "2025-02"), api.trigger("marts", "2025-02")]
+
+    def states() -> list[str | None]:
+        known = {run.run_id: run.state for run in api.newest_runs()}
+        return [known.get(run.run_id) for run in runs]
+
+    soon(lambda: states() == ["success", "success"])
+    steps = {task["task_id"]: task["state"] for task in api.tasks(runs[0])}
+    assert steps == {"fetch": "success", "stage": "skipped", "gate": "skipped", "publish": "skipped"}
+    after = book(home)
+    assert (after.builds, after.rows) == (before.builds, before.rows)
 
 
 def test_a_backfill_loads_its_months_and_marts_follow_with_the_same_months(

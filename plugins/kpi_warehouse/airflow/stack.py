@@ -33,7 +33,7 @@ from kpi_warehouse.warehouse.server import EmbeddedServer
 
 # A slow, busy machine needs two minutes; a part that ends is noticed at once.
 START_SECONDS = 300
-MADE_HERE = ("airflow", "run", "logs", "landing", "returned", "postgres")
+MADE_HERE = ("airflow", "dbt", "run", "logs", "landing", "returned", "postgres")
 MADE_FILES = ("stack.lock", "stack.json", "stack-secrets.json", "airflow-passwords.json", "airflow-schema")
 
 out = Console(soft_wrap=True)
