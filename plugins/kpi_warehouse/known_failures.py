@@ -76,7 +76,9 @@ def _entry(
     for key in ("reason", "owner"):
         if not isinstance(one.get(key), str) or not one[key].strip():
             file.fault(("entries", at, key), one.get(key), "日本語の文" if key == "reason" else "所管課")
-    feed, rule, until, most = one.get("feed"), one.get("rule"), one.get("until"), one.get("most")
+    feed, rule = str(one.get("feed")), str(one.get("rule"))
+    until: Any = one.get("until")
+    most: Any = one.get("most")
     if feed not in rules:
         file.fault(("entries", at, "feed"), feed, "契約のあるフィード名（`kpi feed list`）")
     elif rule not in rules[feed]:
