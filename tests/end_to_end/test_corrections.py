@@ -69,8 +69,9 @@ def refused(warehouse: str, drop: Drop) -> approvals.Waiting:
 def test_an_approved_proposal_is_published_with_its_mark_and_ends_when_the_source_is_right(
     warehouse: str, drop: Drop, refused: approvals.Waiting
 ) -> None:
-    listed = CliRunner().invoke(app, ["hold", "list"], env={"COLUMNS": "200"})
-    assert "16 → 165" in listed.output and "F16" in listed.output
+    listed = CliRunner().invoke(app, ["hold", "list"])
+    assert listed.exit_code == 0 and "直す提案" in listed.output
+    assert (refused.place, refused.found, refused.proposed) == ("移住定住（R6）!F16", "16", 165)
     with pytest.raises(KpiError, match="理由"):
         approvals.approve(refused.proposal_id, " ")
     approved = approvals.approve(refused.proposal_id, "地域振興課に確認")
@@ -146,3 +147,22 @@ def test_a_return_slip_with_its_cells_put_right_is_taken(
     drop(tmp_path / "slip.xlsx", slip.name)
     assert load.run(FEED).state == "published"
     assert [row[0] for row in current(warehouse)] == [165]
+
+
+def test_a_delivery_with_a_new_column_waits_as_a_whole_and_is_released_as_a_whole(
+    warehouse: str, drop: Drop, tmp_path: Path
+) -> None:
+    file = demo("伴走型")
+    lines = file.read_bytes().decode("utf-8-sig").splitlines()
+    (tmp_path / "new").write_text(
+        "\n".join(f"{line}\t{'新しい欄' if at == 0 else '-'}" for at, line in enumerate(lines)) + "\n"
+    )
+    drop(tmp_path / "new", file.name)
+    published = load.run("company_support")
+    waiting = holds.held_rows("company_support")
+    assert published.held_rows == len(waiting) > 1
+    assert rows(warehouse, "select count(*) from raw.company_support") == [(0,)]
+    assert rows(warehouse, "select code, policy from ops.drift") == [("new_column", "hold")]
+    holds.release(waiting[0].held_id, "商工政策課に確認")
+    assert holds.held_rows("company_support") == []
+    assert rows(warehouse, "select count(*) from raw.company_support") == [(len(waiting),)]
