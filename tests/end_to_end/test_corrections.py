@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -149,15 +150,18 @@ def test_a_return_slip_with_its_cells_put_right_is_taken(
     assert [row[0] for row in current(warehouse)] == [165]
 
 
+def with_new_column(folder: Path) -> Path:
+    """The demo file of company_support with one column more."""
+    lines = demo("伴走型").read_bytes().decode("utf-8-sig").splitlines()
+    texts = [f"{line}\t{'新しい欄' if at == 0 else '-'}" for at, line in enumerate(lines)]
+    (folder / "new").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    return folder / "new"
+
+
 def test_a_delivery_with_a_new_column_waits_as_a_whole_and_is_released_as_a_whole(
     warehouse: str, drop: Drop, tmp_path: Path
 ) -> None:
-    file = demo("伴走型")
-    lines = file.read_bytes().decode("utf-8-sig").splitlines()
-    (tmp_path / "new").write_text(
-        "\n".join(f"{line}\t{'新しい欄' if at == 0 else '-'}" for at, line in enumerate(lines)) + "\n"
-    )
-    drop(tmp_path / "new", file.name)
+    drop(with_new_column(tmp_path), demo("伴走型").name)
     published = load.run("company_support")
     waiting = holds.held_rows("company_support")
     assert published.held_rows == len(waiting) > 1
@@ -166,3 +170,19 @@ def test_a_delivery_with_a_new_column_waits_as_a_whole_and_is_released_as_a_whol
     holds.release(waiting[0].held_id, "商工政策課に確認")
     assert holds.held_rows("company_support") == []
     assert rows(warehouse, "select count(*) from raw.company_support") == [(len(waiting),)]
+
+
+def test_a_form_change_that_the_contract_flags_is_published_and_noted(
+    warehouse: str, drop: Drop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contracts = tmp_path / "contracts"
+    shutil.copytree(settings().contracts, contracts)
+    contract = contracts / "company_support.odcs.yaml"
+    contract.write_text(contract.read_text("utf-8").replace("newColumn: hold", "newColumn: flag"), "utf-8")
+    monkeypatch.setenv("KPI_CONTRACTS", str(contracts))
+    settings.cache_clear()
+    drop(with_new_column(tmp_path), demo("伴走型").name)
+    published = load.run("company_support")
+    assert (published.state, published.held_rows) == ("published", 0)
+    assert rows(warehouse, "select verdict from ops.load") == [("flagged",)]
+    assert rows(warehouse, "select policy from ops.drift") == [("flag",)]

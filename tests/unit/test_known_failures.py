@@ -73,8 +73,11 @@ def test_a_known_failure_is_flagged_within_its_bounds(
     said: str,
 ) -> None:
     folder = ledger(tmp_path, **changed)
-    monkeypatch.setattr(type(settings()), "contracts", property(lambda _: folder))
+    monkeypatch.setenv("KPI_CONTRACTS", str(folder))
+    settings.cache_clear()
     finding = Finding(RULE, "critical", "table", success, count, "理由。", [])
     last = known_failures_applied(find_contract(folder, FEED), [finding])[-1]
+    monkeypatch.undo()
+    settings.cache_clear()
     assert last.severity == severity
     assert said in last.reason_ja
