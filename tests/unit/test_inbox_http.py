@@ -9,14 +9,14 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from inbox_places import FEEDS, Feed, Source, body
-from scripted_server import Act, answer, raw, scripted
 
 from kpi_warehouse.errors import KpiError, SourceRefused, SourceUnavailable
 from kpi_warehouse.settings import settings
 from kpi_warehouse.sources.inbox_http import pull
 from kpi_warehouse.sources.inbox_receive import receive
 from kpi_warehouse.warehouse.deliveries import next_delivery, receipts_for_inbox, reopen
+from tests.unit.inbox_places import FEEDS, Feed, Source, body
+from tests.unit.scripted_server import Act, answer, raw, scripted
 
 FEED = Feed("line_subscribers", "LINE登録者", "広報課", Source(()))
 KEY = "k3y-of-the-line-account"

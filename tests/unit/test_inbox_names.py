@@ -7,7 +7,6 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inbox_places import FEEDS, Feed, Source
 
 from kpi_warehouse.sources.inbox_names import (
     is_skipped,
@@ -17,6 +16,7 @@ from kpi_warehouse.sources.inbox_names import (
     name_fault,
     readable_name,
 )
+from tests.unit.inbox_places import FEEDS, Feed, Source
 
 STRICT = (Feed("strict", "月報", "企画課", Source(("月報.xlsx",))),)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import openpyxl
 import psycopg
 import pytest
-from inbox_places import FEEDS, NAME, body
 
 from kpi_warehouse.errors import KpiError, StorageFailed
 from kpi_warehouse.settings import settings
@@ -32,6 +31,7 @@ from kpi_warehouse.warehouse.deliveries import (
     unannounced,
 )
 from kpi_warehouse.warehouse.landing import Landing
+from tests.unit.inbox_places import FEEDS, NAME, body
 
 PEOPLE = ("山田太郎", "佐藤花子", "鈴木一郎")
 
@@ -233,7 +233,7 @@ import os, signal, sys
 sys.path.insert(0, {root!r})
 from kpi_warehouse.sources import inbox_receive
 from kpi_warehouse.warehouse import landing
-from inbox_places import FEEDS
+from tests.unit.inbox_places import FEEDS
 target, name = {target}, {name!r}
 original = getattr(target, name)
 def dies(*a, **k):

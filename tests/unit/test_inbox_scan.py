@@ -14,11 +14,11 @@ from pathlib import Path
 import fsspec
 import psycopg
 import pytest
-from inbox_places import FEEDS, NAME, PASSWORD, USER, body, sftp_server
 
 from kpi_warehouse.errors import SourceUnavailable
 from kpi_warehouse.settings import settings
 from kpi_warehouse.sources.files import Arrival, FileMoved, scan
+from tests.unit.inbox_places import FEEDS, NAME, PASSWORD, USER, body, sftp_server
 
 
 @dataclass(frozen=True)

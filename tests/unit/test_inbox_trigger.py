@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from inbox_places import FEEDS, NAME, body
 
 from kpi_warehouse.settings import settings
 from kpi_warehouse.sources.inbox_receive import receive_all
 from kpi_warehouse.warehouse.deliveries import receipts_for_inbox
+from tests.unit.inbox_places import FEEDS, NAME, body
 
 if TYPE_CHECKING:
     from kpi_warehouse.airflow.inbox_trigger import InboxTrigger
