@@ -13,15 +13,20 @@ from pathlib import PurePosixPath
 import fsspec
 import psycopg
 
-from kpi_warehouse.contract import Contract
-from kpi_warehouse.errors import GateRejected, KpiError
-from kpi_warehouse.gate.identities import amount, identities_of
+from kpi_warehouse.contract import Contract, file_source
+from kpi_warehouse.errors import GateRejected, KpiError, UnreadableFile
+from kpi_warehouse.file_evidence import evidence_of
+from kpi_warehouse.gate.identities import Evidence, amount, identities_of
 from kpi_warehouse.gate.repair import Proposal, proposals
 from kpi_warehouse.gate.return_slip import SlipCell, SlipSummary, return_slip
-from kpi_warehouse.gate.run import Finding
-from kpi_warehouse.readers.file_rows import read_file
+from kpi_warehouse.gate.verdict import Finding
+from kpi_warehouse.readers.corrected import corrected
+from kpi_warehouse.readers.file_rows import open_book
+from kpi_warehouse.readers.grid import Book
+from kpi_warehouse.readers.layout import read_layout
 from kpi_warehouse.readers.layout_result import CellFault, Check, MeasureRow, Reading
 from kpi_warehouse.settings import settings
+from kpi_warehouse.warehouse.corrections import corrections_for
 from kpi_warehouse.warehouse.deliveries import Delivery, find_delivery, settle
 from kpi_warehouse.warehouse.landing import Landing
 from kpi_warehouse.warehouse.ledger import Step
@@ -38,8 +43,12 @@ def sent_back(
     connection, load_id = current.connection, current.load_id
     delivery = delivery_of(connection, load_id)
     body = Landing(settings().landing_url).get(str(delivery.sha256))
-    reading = read_file(contract, body, delivery.file_name)
-    proposed = _proposals(contract, reading)
+    book = _book(contract, body, delivery.file_name)
+    known = corrections_for(connection, contract.feed, str(delivery.sha256))
+    source = file_source(contract)
+    reading = read_layout(book, source.layout, contract.columns) if book else Reading()
+    reading, _ = corrected(reading, known)
+    proposed = _proposals(contract, reading, evidence_of(connection, contract, reading.rows))
     _note(connection, contract, load_id, proposed)
     cells = _cells(reading, proposed, findings or [])
     summary = SlipSummary(
@@ -48,7 +57,7 @@ def sent_back(
         delivery.received_at or datetime.now(UTC),
         contact_ja=contract.owner,
     )
-    name, slip = return_slip(body, delivery.file_name, cells, summary)
+    name, slip = return_slip(body, delivery.file_name, cells, summary, book=book)
     place = _keep_slip(delivery, name, slip)
     told = [
         error.message_ja,
@@ -60,11 +69,23 @@ def sent_back(
     return GateRejected("\n".join(told), error.code)
 
 
-def taken(current: Step, held: int, state: str) -> None:
-    """Tell the book of deliveries that a file was published (`published`) or says nothing new (`unchanged`)."""
+def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
+    """Tell the book of deliveries that a file was published (`published`) or says nothing new (`unchanged`).
+
+    Args:
+        ended: what is to be said of corrections that this delivery ended.
+    """
     said = "取り込みました。" if state == "published" else "前回と同じ値です。取り込むものはありません。"
     if held:
         said += f"{held:,} 行は確認待ちです（`kpi hold list`）。"
+    said = "\n".join([said, *ended])
+    current.connection.execute(
+        "update ops.repair_proposal as p set state = 'superseded', decided_at = clock_timestamp()"
+        " from ops.load as old, ops.load as new where new.load_id = %s and p.feed = new.feed"
+        " and old.load_id = p.load_id and old.load_id < new.load_id and p.state = 'proposed'"
+        " and old.period_from <= new.period_to and old.period_to >= new.period_from",
+        [current.load_id],
+    )
     # The values' digest tells a file that was only saved again from one that says something else.
     digest = current.connection.execute(
         "select string_agg(period || ':' || digest, ' ' order by period) from ops.load_period where load_id = %s",
@@ -114,13 +135,29 @@ def _period_ja(row: MeasureRow) -> str:
     return f"{row.period_end:%Y-%m-%d}"
 
 
-def _proposals(contract: Contract, reading: Reading) -> list[Proposal]:
+def _book(contract: Contract, body: bytes, name: str) -> Book | None:
+    """The file as it was read; None when it cannot be opened at all."""
+    try:
+        return open_book(file_source(contract), body, name)
+    except UnreadableFile:
+        return None
+
+
+def _proposals(contract: Contract, reading: Reading, evidence: Mapping[str, Evidence]) -> list[Proposal]:
     groups = identities_of(reading.checks, reading.rows, lambda row: label_of(contract, row))
-    return [proposal for group in groups for proposal in proposals(group)]
+    return [proposal for group in groups for proposal in proposals(group, evidence)]
 
 
 def _note(connection: psycopg.Connection, contract: Contract, load_id: int, proposed: list[Proposal]) -> None:
-    connection.execute("delete from ops.repair_proposal where load_id = %s", [load_id])
+    connection.execute("delete from ops.repair_proposal where load_id = %s and state = 'proposed'", [load_id])
+    # The same bytes looked at again: what was proposed before and not decided is proposed anew, or no longer.
+    connection.execute(
+        "update ops.repair_proposal as p set state = 'superseded', decided_at = clock_timestamp()"
+        " from ops.load_page as old, ops.load_page as new where new.load_id = %s and p.feed = %s"
+        " and old.load_id = p.load_id and old.load_id < new.load_id and old.sha256 = new.sha256"
+        " and p.state = 'proposed'",
+        [load_id, contract.feed],
+    )
     for proposal in proposed:
         edit = proposal.edits[0] if proposal.kind == "one" else None
         connection.execute(

@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from kpi_warehouse.errors import KpiError
+from kpi_warehouse.gate.file_findings import FORM_HELD
 from kpi_warehouse.load import contract_of
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.history import lock_history
@@ -53,6 +54,8 @@ def held_rows(feed: str | None = None) -> list[Held]:
 def release(held_id: int, reason_ja: str) -> Held:
     """Publish a held row after all: it becomes current as it was delivered, and the reason stays with it for ever.
 
+    A delivery that waits because its form changed is released as a whole, by the number of any of its rows.
+
     Raises:
         KpiError: no such row, no reason, or it waits no more.
     """
@@ -70,15 +73,32 @@ def release(held_id: int, reason_ja: str) -> Held:
             )
         if held.state != "held":
             raise KpiError(f"保留番号 {held_id} はもう保留中ではありません（{held.state}）。", "hold.settled")
-        _publish(connection, held)
-        connection.execute(
-            "update ops.held_row set state = 'released', settled_at = clock_timestamp() where held_id = %s",
-            [held_id],
-        )
-        connection.execute(
-            "insert into ops.release (held_id, reason_ja) values (%s, %s)", [held_id, reason_ja.strip()]
-        )
+        for one in _together(connection, held):
+            _publish(connection, one)
+            connection.execute(
+                "update ops.held_row set state = 'released', settled_at = clock_timestamp() where held_id = %s",
+                [one.held_id],
+            )
+            connection.execute(
+                "insert into ops.release (held_id, reason_ja) values (%s, %s)",
+                [one.held_id, reason_ja.strip()],
+            )
         return held
+
+
+def _together(connection: psycopg.Connection, held: Held) -> list[Held]:
+    """The rows that are released with a row: of a changed form the whole delivery, in one transaction, else the row."""
+    if held.expectation != FORM_HELD:
+        return [held]
+    return (
+        connection.cursor(row_factory=class_row(Held))
+        .execute(
+            f"select {COLUMNS} from ops.held_row where load_id = %s and expectation = %s and state = 'held'"
+            " order by held_id for update",
+            [held.load_id, FORM_HELD],
+        )
+        .fetchall()
+    )
 
 
 def _publish(connection: psycopg.Connection, held: Held) -> None:

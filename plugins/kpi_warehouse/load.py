@@ -17,13 +17,15 @@ from psycopg.rows import class_row
 
 from kpi_warehouse.contract import Contract, EstatSource, contracts, estat_source, find_contract
 from kpi_warehouse.errors import GateRejected, KpiError
-from kpi_warehouse.gate.run import Verdict, judge, record
+from kpi_warehouse.gate.run import judge, record
+from kpi_warehouse.gate.verdict import Verdict
 from kpi_warehouse.readers.estat_pages import LandedPage, stage_pages
 from kpi_warehouse.settings import settings
 from kpi_warehouse.sources.estat import EstatClient
 from kpi_warehouse.sources.estat_plan import make_plan, months_between
 from kpi_warehouse.sources.estat_pull import accepted_months, land_pages, nothing_newer, same_bytes
 from kpi_warehouse.warehouse.connection import connect
+from kpi_warehouse.warehouse.corrections import settle_corrections
 from kpi_warehouse.warehouse.history import (
     PeriodDigest,
     changed_periods,
@@ -358,6 +360,7 @@ def publish(load_id: int) -> Published:
             written = write_history(current.connection, contract, load_id, changed)
             opened, closed, known_from = written.opened, written.closed, written.known_from
         settle_held(current.connection, contract, load_id)
+        ended = settle_corrections(current.connection, load_id)
         state = "published" if opened or closed else "unchanged"
         current.update(state=state, opened_rows=opened, closed_rows=closed, published_at=known_from)
         current.connection.execute(
@@ -368,7 +371,7 @@ def publish(load_id: int) -> Published:
         if not isinstance(contract.source, EstatSource):
             from kpi_warehouse.file_outcome import taken
 
-            taken(current, load["held_rows"] or 0, state)
+            taken(current, load["held_rows"] or 0, state, ended)
     return Published(load_id, state, opened, closed, load["held_rows"] or 0)
 
 

@@ -2,111 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
 
-import psycopg
 import pytest
+from moves_warehouse import (
+    FIRST,
+    FLOW,
+    FLOWS,
+    GOOD,
+    INFLOW,
+    MOVES,
+    NET,
+    OUTFLOW,
+    ROWS,
+    SECOND,
+    Broken,
+    Warehouse,
+    later,
+    plus_one,
+    with_texts,
+)
 from typer.testing import CliRunner
 
-from demo.estat import Axis, Fault, Member, Simulator, Table, edits
-from demo.estat.synthetic import synthetic_flow_months, synthetic_migration
+from demo.estat import Fault, Simulator, Table, edits
+from demo.estat.synthetic import synthetic_migration
 from kpi_warehouse import load
 from kpi_warehouse.cli import app
-from kpi_warehouse.errors import GateRejected, KpiError, SourceChanged, UnreadableValue
-
-MOVES, FLOWS = "estat_migration_monthly", "estat_migration_flow_monthly"
-FIRST, SECOND = "2024-01", "2024-02"
-ROWS = 3 * 3 * 3 * 48
-HEADLINE = {"cat01": "0", "cat02": "60000", "area": "43000"}
-INFLOW, OUTFLOW, NET = ({**HEADLINE, "tab": tab} for tab in ("02", "03", "04"))
-GOOD = synthetic_migration([FIRST, SECOND])
-FLOW = synthetic_flow_months([FIRST, SECOND])
-Broken = dict[str, int]
-
-
-def later(table: Table, days: int = 1) -> Table:
-    """The same table, published some days after."""
-    return replace(table, updated_on=table.updated_on + timedelta(days=days))
-
-
-def with_texts(table: Table, period: str, *cells: tuple[dict[str, str], str | None]) -> Table:
-    for where, text in cells:
-        table = edits.set_text(table, period, where, text)
-    return table
-
-
-def plus_one(table: Table, *cells: dict[str, str]) -> Table:
-    for where in cells:
-        table = edits.add_persons(table, SECOND, where)
-    return table
-
-
-class Warehouse:
-    """What a test looks at: history, the book of loads, results of the gate."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self._url) as connection:
-            return connection.execute(query.encode(), values).fetchall()
-
-    def history(self, feed: str = MOVES) -> tuple[Any, ...]:
-        """Everything accepted: each row ever opened or closed, and the digests."""
-        rows = self.rows(
-            f"select md5(string_agg(r::text, '|' order by r::text)), count(*) from raw.{feed} as r"
-        )
-        digests = self.rows(
-            "select period, rows, digest, load_id from ops.period_digest where feed = %s", feed
-        )
-        return rows[0], sorted(digests)
-
-    def book(self) -> tuple[Any, ...]:
-        """State, verdict and error of the newest load."""
-        return self.rows("select state, verdict, error_code from ops.load order by load_id desc limit 1")[0]
-
-    def broken(self) -> dict[str, tuple[int, list[dict[str, Any]]]]:
-        """Rules that the newest load breaks, with count and examples."""
-        found = self.rows(
-            "select expectation, unexpected_count, observed from ops.gate_result where not success"
-            " and load_id = (select max(load_id) from ops.load)"
-        )
-        return {name: (count, examples) for name, count, examples in found}
-
-    def held(self, state: str = "held") -> list[tuple[Any, ...]]:
-        return self.rows(
-            "select load_id, expectation, source_ref, row ->> 'persons_mark', row ->> 'persons' from ops.held_row"
-            " where state = %s order by held_id",
-            state,
-        )
-
-    def value(self, indicator: str, period: str = SECOND) -> list[tuple[Any, ...]]:
-        """Current number and mark of one of Kumamoto's cells."""
-        return self.rows(
-            "select persons, persons_mark from raw.estat_migration_monthly where known_to = 'infinity'"
-            " and (indicator_code, sex_code, nationality_code, area_code, period)"
-            " = (%s, '0', '60000', '43000', %s::date)",
-            indicator,
-            f"{period}-01",
-        )
-
-
-@pytest.fixture
-def estat(use_estat: Callable[[Simulator], None]) -> Iterator[Simulator]:
-    """A simulator that serves two sound months of both tables."""
-    with Simulator([GOOD, FLOW]) as simulator:
-        use_estat(simulator)
-        yield simulator
-
-
-@pytest.fixture
-def accepted(warehouse: str, estat: Simulator) -> Warehouse:
-    """A warehouse that has accepted the two sound months."""
-    assert load.run(MOVES).opened_rows == 2 * ROWS
-    return Warehouse(warehouse)
+from kpi_warehouse.errors import GateRejected, KpiError
 
 
 def rejected(warehouse: Warehouse, feed: str = MOVES) -> GateRejected:
@@ -396,69 +319,3 @@ def test_half_and_double_of_last_year_are_published_and_flagged(warehouse: str, 
         ("2025-01-01", "02"),
         ("2025-01-01", "03"),
     }
-
-
-def test_a_changed_unit_is_not_read(accepted: Warehouse, estat: Simulator) -> None:
-    before = accepted.history()
-    estat.publish(later(edits.other_unit(GOOD, "千人")))
-    with pytest.raises(
-        UnreadableValue, match=r"ページ1の1件目 単位（@unit）：見つかったもの「千人」.*行全体：\{"
-    ):
-        load.run(MOVES)
-    assert accepted.history() == before
-    assert accepted.book() == ("failed", None, "reader.unknown_code")
-
-
-CHANGED: dict[str, tuple[Callable[[Table], Table], str]] = {
-    "another survey": (lambda t: edits.other_survey(t, "00200522"), "政府統計コード"),
-    "another title": (lambda t: edits.retitle(t, "男女別 転入者数"), "転出者数・転入超過数"),
-    "labels that changed places": (
-        lambda t: edits.recode(t, "area", {"43000": "44000", "44000": "43000"}),
-        "軸 area のコード",
-    ),
-    "men and women that changed places": (
-        lambda t: edits.recode(t, "cat01", {"1": "2", "2": "1"}),
-        "軸 cat01 のコード",
-    ),
-    "an axis with another id": (lambda t: edits.rename_axis(t, "cat02", new_id="cat03"), "cat02（国籍）"),
-    "two axes that changed places": (lambda t: edits.swap_axes(t, "cat01", "cat02"), "軸 cat01"),
-    "an axis nobody knows": (
-        lambda t: replace(
-            t,
-            axes=(*t.axes, Axis("cat05", "年齢", (Member("01", "0歳"), Member("02", "1歳")))),
-            cells=tuple((*codes, "01") for codes in t.cells),
-        ),
-        "cat05（年齢）",
-    ),
-}
-
-
-def test_a_table_that_is_not_the_contracts_is_not_read(
-    accepted: Warehouse, estat: Simulator, subtests: pytest.Subtests
-) -> None:
-    before = accepted.history()
-    for case, (edit, told) in CHANGED.items():
-        with subtests.test(case):
-            estat.publish(later(edit(GOOD)))
-            with pytest.raises(SourceChanged) as changed:
-                load.run(MOVES)
-            assert told in changed.value.message_ja
-            assert "表が差し替えられていないか確認してください" in changed.value.message_ja
-            assert accepted.book() == ("failed", None, "estat.definition")
-    assert accepted.history() == before
-
-
-def test_flows_by_nationality_are_narrowed_to_all_movers(accepted: Warehouse, estat: Simulator) -> None:
-    estat.publish(edits.split_by_nationality(FLOW))
-    assert load.run(FLOWS).opened_rows == 2 * 47 * 47 * 3
-    assert estat.requests[-1]["_function"] == "getStatsData"
-    assert estat.requests[-1]["cdCat03"] == "60000"
-    assert accepted.book() == ("published", "passed", None)
-
-
-def test_origin_and_destination_of_the_annual_tables_are_noticed(
-    accepted: Warehouse, estat: Simulator
-) -> None:
-    estat.publish(edits.swap_axes(FLOW))
-    with pytest.raises(SourceChanged, match="軸 cat01 の名前"):
-        load.run(FLOWS)

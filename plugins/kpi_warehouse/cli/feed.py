@@ -50,11 +50,15 @@ def list_() -> None:
 def check(
     path: Annotated[Path | None, typer.Argument(help="契約ファイル。省くとすべて")] = None,
     write: Annotated[bool, typer.Option("--write", help="契約から作るファイルを書き直す")] = False,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="既知の不一致の台帳に、もう要らない項目がないか実績と照らす")
+    ] = False,
 ) -> None:
     """契約が標準（ODCS）と決まりに合うか、契約から作ったファイルが最新かを確かめる。"""
     from kpi_warehouse.contract import load_contract
     from kpi_warehouse.derived import check_derived, write_derived
     from kpi_warehouse.gate.suite import compile_contract
+    from kpi_warehouse.ledger_check import check_known_failures
     from kpi_warehouse.load import feeds
 
     checked = (load_contract(path),) if path else feeds()
@@ -70,6 +74,8 @@ def check(
             for written in write_derived():
                 out.print(f"書き直しました：{written}", highlight=False)
         check_derived()
+        count = check_known_failures(against_loads=ledger)
+        out.print(f"[green]✓[/green] 既知の不一致 {count} 件（expectations/ledger.yaml）", highlight=False)
         out.print("[green]✓[/green] 契約から作ったファイルは最新です")
 
 

@@ -18,7 +18,8 @@ inbox = typer.Typer(help="届いたファイルを見る・受け取る", no_arg
 def listed(
     feed: Annotated[str | None, typer.Option(help="このフィードだけ")] = None,
 ) -> None:
-    """保留中の行を、理由と場所つきで並べる。"""
+    """保留中の行と、打ち間違いを直す提案を、理由と場所つきで並べる。"""
+    from kpi_warehouse.approvals import open_proposals
     from kpi_warehouse.holds import held_rows
 
     table = Table("番号", "フィード", "期間", "値", "場所", "理由")
@@ -28,6 +29,42 @@ def listed(
             str(held.held_id), held.feed, f"{held.period}", str(value), held.source_ref, held.reason_ja
         )
     out.print(table)
+    waiting = open_proposals(feed)
+    if not waiting:
+        return
+    proposals = Table(
+        "提案番号",
+        "フィード",
+        "セル",
+        "元の値 → 提案",
+        "根拠",
+        title="直す提案（`kpi hold approve 提案番号`）",
+    )
+    for proposal in waiting:
+        change = f"{proposal.found} → {proposal.proposed}"
+        proposals.add_row(
+            str(proposal.proposal_id), proposal.feed, proposal.place, change, proposal.message_ja
+        )
+    out.print(proposals)
+
+
+@app.command(epilog="例：`kpi hold approve 2 --reason '地域振興課に確認。165 が正しい（R6.12.3）'`")
+@reported
+def approve(
+    proposal_id: Annotated[int, typer.Argument(help="提案番号（`kpi hold list`）")],
+    reason: Annotated[str, typer.Option("--reason", help="修正を認める理由。記録に残る")],
+) -> None:
+    """所管課が認めた提案を修正として記録し、同じファイルを取り込み直す。"""
+    from kpi_warehouse import approvals
+
+    approved = approvals.approve(proposal_id, reason)
+    proposal, published = approved.proposal, approved.published
+    out.print(
+        f"修正承認済み：{proposal.label}（{proposal.place}）{proposal.found} → {proposal.proposed}。"
+        f"取込番号 {published.load_id}：{published.state}（新しい行 {published.opened_rows:,}）。"
+        "`kpi build` で盤面に反映します。",
+        markup=False,
+    )
 
 
 @app.command(epilog="例：`kpi hold release 3 --reason '商工政策課に確認。訂正後の値で正しい（R6.12.3）'`")

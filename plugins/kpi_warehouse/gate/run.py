@@ -8,50 +8,22 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from kpi_warehouse.contract import Contract, FileSource, Scope, Severity, find_contract
+from kpi_warehouse.contract import Contract, FileSource, find_contract
 from kpi_warehouse.errors import ContractError
+from kpi_warehouse.gate.file_findings import HOLDS, file_findings, hold_of_file
+from kpi_warehouse.gate.known import known_failures_applied
+from kpi_warehouse.gate.verdict import EXAMPLES, Finding, Outcome, Verdict
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect, sqlalchemy_url, warehouse_url
 from kpi_warehouse.warehouse.history import PeriodDigest, digest_periods
 from kpi_warehouse.warehouse.tables import analyze, ensure_raw, names, stage_name, stage_table
-
-Outcome = Literal["passed", "flagged", "held", "rejected", "inherited"]
-EXAMPLES = 20
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Result of one expectation. `examples` holds at most 20 failing rows (aggregates and codes, never persons)."""
-
-    expectation: str
-    severity: Severity
-    scope: Scope
-    success: bool
-    unexpected_count: int
-    reason_ja: str
-    examples: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the gate decided, from what, and how many rows wait."""
-
-    outcome: Outcome
-    findings: list[Finding]
-    held_rows: int
-
-    @property
-    def broken(self) -> list[Finding]:
-        """Findings that failed."""
-        return [finding for finding in self.findings if not finding.success]
 
 
 def judge(
@@ -85,22 +57,25 @@ def judge(
             periods = coming.result()
     changed = [entry.period for entry in periods if entry.changed]
     findings = [_coverage_kept(accepted, periods)]
+    said = file_findings(connection, contract, load_id)
     if declared_rows is not None:
         findings += [_rows_match_source(declared_rows, staged_rows), _months_delivered(asked, periods)]
     sound = all(finding.success for finding in findings)
     if sound and not changed:
-        return Verdict("inherited", findings, 0), periods
+        return Verdict("inherited", [*findings, *said], 0), periods
     if not any(rule.proves_key for rule in contract.rules):
         findings.append(_keys_unique(connection, contract, load_id))
         connection.commit()
     if sound and accepted:
         suite = _suite_findings(contract, load_id, changed, whole=len(changed) == len(periods))
-    findings += suite
+    findings = known_failures_applied(contract, [*findings, *suite, *said])
     broken = [finding for finding in findings if not finding.success]
     if any(finding.severity == "critical" and finding.scope == "table" for finding in broken):
         return Verdict("rejected", findings, 0), periods
     held = sum(
-        _hold(connection, contract, load_id, finding, changed)
+        hold_of_file(connection, contract, load_id, finding.expectation, changed)
+        if finding.expectation in HOLDS
+        else _hold(connection, contract, load_id, finding, changed)
         for finding in broken
         if finding.severity == "critical" and finding.scope == "rows"
     )

@@ -22,7 +22,9 @@ from openpyxl.worksheet.hyperlink import Hyperlink
 from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.worksheet import Worksheet
 
-TITLE = "差し戻し票"
+from kpi_warehouse.readers.layout_tables import RETURN_SLIP
+
+TITLE = RETURN_SLIP
 # Lines of the table; a file with more faults has one cause, and its author needs the cause, not a million lines.
 LISTED = 2000
 RED = PatternFill("solid", start_color="FFFF7C80", end_color="FFFF7C80")

@@ -7,6 +7,7 @@ complete to whoever sees the result.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -15,11 +16,13 @@ import psycopg
 
 from kpi_warehouse.contract import Contract, FileSource, file_source
 from kpi_warehouse.errors import GateRejected
+from kpi_warehouse.readers.corrected import corrected
 from kpi_warehouse.readers.delimited import read_delimited
 from kpi_warehouse.readers.grid import Book
 from kpi_warehouse.readers.json_records import read_json
 from kpi_warehouse.readers.layout import CellFault, MeasureRow, Reading, read_layout
 from kpi_warehouse.readers.workbook import read_workbook
+from kpi_warehouse.warehouse.corrections import corrections_for, note_uses
 from kpi_warehouse.warehouse.tables import copy_statement
 
 SHOWN_FAULTS = 5
@@ -66,8 +69,11 @@ def stage_file(
         UnreadableFile: nothing of it could be read.
         GateRejected: cells could not be read under the contract; every one is in ``ops.cell_fault``.
     """
-    reading = read_file(contract, body, name)
+    known = corrections_for(connection, contract.feed, hashlib.sha256(body).hexdigest())
+    reading, uses = corrected(read_file(contract, body, name), known)
+    note_uses(connection, load_id, uses)
     _note_faults(connection, load_id, reading.faults)
+    _note_drift(connection, contract, load_id, reading.drift)
     if reading.faults:
         connection.commit()
         raise GateRejected(_told(contract, name, reading.faults), "file.cells")
@@ -131,6 +137,28 @@ def _note_faults(connection: psycopg.Connection, load_id: int, faults: list[Cell
             [
                 (load_id, position, fault.place, fault.label, fault.found, fault.expected_ja, fault.code)
                 for position, fault in enumerate(faults, 1)
+            ],
+        )
+
+
+def _note_drift(
+    connection: psycopg.Connection, contract: Contract, load_id: int, drift: list[CellFault]
+) -> None:
+    """Write down what changed of the form, each with what the contract says is to be done about it."""
+    policy = file_source(contract).layout.drift
+    of_code = {
+        "new_column": policy.new_column,
+        "missing_column": policy.missing_column,
+        "changed_unit": policy.changed_unit,
+    }
+    connection.execute("delete from ops.drift where load_id = %s", [load_id])
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.drift (load_id, position, place, label, found, expected_ja, code, policy)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (load_id, at, one.place, one.label, one.found, one.expected_ja, one.code, of_code[one.code])
+                for at, one in enumerate(drift, 1)
             ],
         )
 

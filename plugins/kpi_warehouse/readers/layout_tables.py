@@ -25,6 +25,8 @@ from kpi_warehouse.readers.layout_headers import (
 )
 
 MAX_DEPTH = 4
+# Title of the page with which a refused workbook goes back, and the text of its first cell.
+RETURN_SLIP = "差し戻し票"
 BLANK, WORDS, NUMBERS = 0, 1, 2
 _DIGITS = frozenset("0123456789０１２３４５６７８９▲△-－−")
 _NAME_END = re.compile(r"[(\[※]")
@@ -89,13 +91,23 @@ class Search:
         return sorted((each for each in self.found if each.page is page), key=lambda each: each.top)
 
 
+def is_return_slip(sheet: Sheet) -> bool:
+    """Whether a sheet is the page that we put into a workbook when we sent it back; it is no part of what is said."""
+    first = sheet.rows[0][0].text if sheet.rows and sheet.rows[0] else ""
+    return sheet.name.startswith(RETURN_SLIP) and first.strip() == RETURN_SLIP
+
+
 def find_tables(book: Book, layout: Layout) -> Search:
     """Find every table of the layout on the sheets that may be read."""
     ignored = {search_key(name) for name in layout.ignored_sheets}
     search = Search([])
     attempts: list[Found] = []
     for number, sheet in enumerate(book.sheets):
-        if search_key(sheet.name) in ignored or (sheet.hidden and layout.hidden == "refuse"):
+        if (
+            is_return_slip(sheet)
+            or search_key(sheet.name) in ignored
+            or (sheet.hidden and layout.hidden == "refuse")
+        ):
             continue
         tables = [
             table

@@ -19,7 +19,7 @@ _UNFINISHED = (".part", ".tmp", ".temp", ".partial", ".filepart", ".crdownload",
 _OF_THE_SYSTEM = ("thumbs.db", "desktop.ini")
 # What people add to a name that they send again; the contract's name is looked for without it, too.
 _REVISION = re.compile(
-    r"[\s_・-]*(?:[(【\[]?(?:最終|最新|確定|訂正|修正|改訂|改定|差替え?|差し替え|再送|再提出|完成)(?:版|済み?|後|分)?\d{0,2}[)】\]]?"
+    r"[\s_・-]*(?:[(【\[]?(?:最終|最新|確定|訂正|修正|改訂|改定|差替え?|差し替え|再送|再提出|完成|差し?戻し)(?:版|済み?|後|分)?\d{0,2}[)】\]]?"
     r"|\(\d{1,2}\)|コピー(?: ?\(\d{1,2}\))?|copy|のコピー|(?:ver|rev|v)\.?\d{1,2}|第\d{1,2}版)[\s_・-]*$",
     re.IGNORECASE,
 )

@@ -1,0 +1,52 @@
+"""What is known of a file's cells beside the file: the value accepted for the same month a year earlier."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+import psycopg
+from psycopg import sql
+
+from kpi_warehouse.contract import Contract
+from kpi_warehouse.gate.identities import Evidence
+from kpi_warehouse.readers.corrected import key_of
+from kpi_warehouse.readers.layout_result import MeasureRow
+from kpi_warehouse.warehouse.tables import ensure_raw, names, raw_table
+
+
+def evidence_of(
+    connection: psycopg.Connection, contract: Contract, rows: Sequence[MeasureRow]
+) -> dict[str, Evidence]:
+    """Evidence by cell. A cell of several quantities has none: a total's slip could not be told by either."""
+    if not rows:
+        return {}
+    ensure_raw(connection, contract)
+    first, last = min(row.period for row in rows), max(row.period for row in rows)
+    found = connection.execute(
+        sql.SQL(
+            "select {key}, {value} from {raw} where known_to = 'infinity' and {period} between %s and %s"
+            " and {value} is not null"
+        ).format(
+            key=names(contract.key_names),
+            value=sql.Identifier(contract.value.name),
+            raw=raw_table(contract),
+            period=sql.Identifier(contract.period.name),
+        ),
+        [_year_before(first), _year_before(last)],
+    ).fetchall()
+    accepted = {tuple(str(part) for part in row[:-1]): Decimal(row[-1]) for row in found}
+    times = Counter(row.source_cell for row in rows)
+    evidence = {}
+    for row in rows if accepted else ():
+        key = key_of(row) | {contract.period.name: _year_before(row.period).isoformat()}
+        last_year = accepted.get(tuple(key[name] for name in contract.key_names))
+        if last_year is not None and row.source_cell not in evidence:
+            evidence[row.source_cell] = Evidence(last_year=last_year)
+    return {place: known for place, known in evidence.items() if times[place] == 1}
+
+
+def _year_before(day: date) -> date:
+    return day.replace(year=day.year - 1, day=28 if (day.month, day.day) == (2, 29) else day.day)
