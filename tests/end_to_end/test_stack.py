@@ -32,7 +32,7 @@ pytestmark = pytest.mark.scheduler
 
 MOVES, FLOWS = "estat_migration_monthly", "estat_migration_flow_monthly"
 KEY = "c0ffee0123456789abcdefc0ffee0123456789ab"
-BRIEFING = "migration_briefing"
+BRIEFING, UIJ = "migration_briefing", "uij_turn"
 FEEDS = {path.name.removesuffix(".odcs.yaml") for path in Settings().contracts.glob("*.odcs.yaml")}
 MONTHS = ["2024-01", "2024-02", "2024-03"]
 LONGEST_SECONDS = 240
@@ -410,6 +410,30 @@ def errors_in_logs(home: Home, dag_id: str) -> str:
     return "\n".join(
         line for log in logs for line in log.read_text("utf-8").splitlines() if '"level":"error"' in line
     )
+
+
+def test_files_dropped_together_are_each_loaded_by_an_event(
+    home: Home, standing: tuple[Ended, Simulator, int]
+) -> None:
+    """Within a minute, and not by the hourly look: the runs say what started them."""
+    (demo,) = (home.settings.project / "demo/inbox").glob("UIJ*.csv")
+    text = demo.read_text("cp932")
+    for number, note in enumerate(("一回目", "二回目"), start=1):
+        (home.path / "inbox" / f"UIJターン_{note}.csv").write_bytes(
+            text.replace("45", f"{45 + number}").encode("cp932")
+        )
+
+    def deliveries() -> list[tuple[Any, ...]]:
+        return home.rows(
+            f"select d.state, l.trigger, split_part(l.run_ref, '/', 2) from ops.delivery as d join ops.load as l using (load_id)"
+            f" where d.feed = '{UIJ}' and d.file_name like '%回目%' and d.settled_at is not null"
+        )
+
+    soon(lambda: len(deliveries()) == 2, seconds=60)
+    runs = {run for _, _, run in deliveries()}
+    kinds = home.rows(f"select run_id, run_type from dag_run where dag_id = '{UIJ}'", "airflow")
+    assert [kind for run, kind in kinds if run in runs] == ["asset_triggered"] * 2
+    assert [state for state, _, _ in deliveries()] == ["loaded", "loaded"]
 
 
 def test_a_missed_deadline_is_noted_on_the_load_that_waits(

@@ -326,7 +326,7 @@ def test_a_refused_file_is_looked_at_again_on_demand(inbox: Path) -> None:
 
 def test_a_delivery_is_announced_once(inbox: Path) -> None:
     delivery = drop(inbox, body())
-    assert unannounced() == {"migration_briefing": [delivery.delivery_id]}
+    assert unannounced() == {"migration_briefing": delivery.delivery_id}
     with ThreadPoolExecutor(4) as pool:
         claims = list(pool.map(lambda _: claim_announcement(delivery.delivery_id), range(8)))
     assert claims.count(True) == 1 and unannounced() == {}

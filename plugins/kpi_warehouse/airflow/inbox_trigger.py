@@ -7,7 +7,8 @@ trigger that joins late, after a restart or when its DAG is unpaused, sees with 
 
 An event is sent by whoever gets its announcement (`claim_announcement`), which is written down before the event leaves: no
 delivery is announced twice, whatever restarts. A triggerer that is killed in the second between the two loses the event; the
-sweep that every feed's DAG has in its schedule finds the delivery then.
+sweep that every feed's DAG has in its schedule finds the delivery then. Of a feed's deliveries one at a time is announced,
+so that each gets a run of its own.
 
 Files are taken by a process of its own (`kpi_warehouse.sources.inbox_receive`), started only when one is whole: a hostile
 workbook costs that process, not the triggerer with all its waits. Database connections: one at a time.
@@ -60,7 +61,7 @@ class InboxTrigger(BaseEventTrigger):
         return ("kpi_inbox",)
 
     @classmethod
-    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[dict[str, list[int]]]:
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[dict[str, int]]:
         """What waits, by feed, after each look. Never ends: trouble is logged and the look repeated, later each time."""
         failures = 0
         while True:
@@ -87,22 +88,23 @@ class InboxTrigger(BaseEventTrigger):
             )
 
     async def filter_shared_stream(
-        self, shared_stream: AsyncIterator[dict[str, list[int]]]
+        self, shared_stream: AsyncIterator[dict[str, int]]
     ) -> AsyncIterator[TriggerEvent]:
         """The events of this feed."""
         async for waiting in shared_stream:
-            for delivery_id in waiting.get(self.feed, ()):
-                try:
-                    claimed = await _in_turn(_claim, delivery_id)
-                except Exception as error:
-                    log.warning(
-                        "受付番号 %s を知らせられません（次に見るときにやり直し）：%s", delivery_id, error
-                    )
-                    break
-                if claimed:
-                    yield TriggerEvent(  # type: ignore[no-untyped-call]
-                        {"feed": self.feed, "delivery_id": delivery_id}
-                    )
+            if (delivery_id := waiting.get(self.feed)) is None:
+                continue
+            try:
+                claimed = await _in_turn(_claim, delivery_id)
+            except Exception as error:
+                log.warning(
+                    "受付番号 %s を知らせられません（次に見るときにやり直し）：%s", delivery_id, error
+                )
+                continue
+            if claimed:
+                yield TriggerEvent(  # type: ignore[no-untyped-call]
+                    {"feed": self.feed, "delivery_id": delivery_id}
+                )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """The same alone, for a triggerer that shares no streams."""
@@ -118,7 +120,7 @@ async def _in_turn(function: Callable[..., Result], *arguments: object) -> Resul
     return await asyncio.get_running_loop().run_in_executor(_ONE_AT_A_TIME, function, *arguments)
 
 
-def _unannounced() -> dict[str, list[int]]:
+def _unannounced() -> dict[str, int]:
     from kpi_warehouse.warehouse.deliveries import unannounced
 
     return unannounced()

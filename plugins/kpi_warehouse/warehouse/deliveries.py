@@ -191,17 +191,21 @@ def reopen(delivery_id: int) -> Delivery:
         return found
 
 
-def unannounced() -> dict[str, list[int]]:
-    """Deliveries that wait for a load and whose feed has not been told, by feed, in the order of arrival."""
+def unannounced() -> dict[str, int]:
+    """By feed, the delivery to tell it of next: the oldest that waits for a load, one at a time.
+
+    While one that was told of waits for its load, the next is not told: Airflow would make one run of both, and a run
+    takes one file. After an hour without a load the feed's own sweep has been, and telling goes on.
+    """
     with connect() as connection:
         rows = connection.execute(
-            "select feed, delivery_id from ops.delivery where state = 'received' and announced_at is null"
-            " and load_id is null order by received_at, delivery_id"
+            "select distinct on (feed) feed, delivery_id from ops.delivery as d"
+            " where state = 'received' and announced_at is null and load_id is null and not exists ("
+            "select 1 from ops.delivery as told where told.feed = d.feed and told.state = 'received'"
+            " and told.announced_at > clock_timestamp() - interval '1 hour')"
+            " order by feed, received_at, delivery_id"
         ).fetchall()
-    waiting: dict[str, list[int]] = {}
-    for feed, delivery_id in rows:
-        waiting.setdefault(feed, []).append(delivery_id)
-    return waiting
+    return {str(feed): int(delivery_id) for feed, delivery_id in rows}
 
 
 def claim_announcement(delivery_id: int) -> bool:
