@@ -36,6 +36,15 @@ class Failure:
     log: Path | str
 
 
+def nothing_published() -> bool:
+    """A first run gates every feed and builds, so what that needs is imported once for all; a warm one rarely does either."""
+    with connect() as connection:
+        row = connection.execute(
+            "select exists (select 1 from ops.load where state = 'published')"
+        ).fetchone()
+    return not (row and row[0])
+
+
 def run_everything(stack: Stack, supervisor: subprocess.Popen[bytes], out: Console) -> list[Failure]:
     """Unpause and run every DAG once, then print the board; returns what failed.
 

@@ -24,11 +24,11 @@ from rich.console import Console
 
 from kpi_warehouse.airflow import components
 from kpi_warehouse.airflow.demo_inbox import drop_demo_files, remove_demo_files
-from kpi_warehouse.airflow.first_run import Failure, run_everything
+from kpi_warehouse.airflow.first_run import Failure, nothing_published, run_everything
 from kpi_warehouse.airflow.rest import AirflowApi
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.settings import Settings, settings
-from kpi_warehouse.warehouse.connection import connect, migrate, warehouse_url
+from kpi_warehouse.warehouse.connection import migrate, warehouse_url
 from kpi_warehouse.warehouse.server import EmbeddedServer
 
 # A slow, busy machine needs two minutes; a part that ends is noticed at once.
@@ -96,7 +96,7 @@ class Stack:
             )
         (self._home / "airflow-schema").write_text(self._schema_stamp(), encoding="utf-8")
         if not lasting:
-            env["KPI_PRELOAD"] = str(_nothing_published()).lower()
+            env["KPI_PRELOAD"] = str(nothing_published()).lower()
         assert ports["api_port"] is not None
         if ports["simulator_port"] is not None:
             drop_demo_files()
@@ -247,15 +247,6 @@ class Stack:
                 continue
         for process in psutil.wait_procs(left, timeout=15)[1]:
             process.kill()
-
-
-def _nothing_published() -> bool:
-    """A first run gates every feed and builds, so what that needs is imported once for all; a warm one rarely does either."""
-    with connect() as connection:
-        row = connection.execute(
-            "select exists (select 1 from ops.load where state = 'published')"
-        ).fetchone()
-    return not (row and row[0])
 
 
 @contextmanager
