@@ -48,7 +48,7 @@ def sent_back(
     source = file_source(contract)
     reading = read_layout(book, source.layout, contract.columns) if book else Reading()
     reading, _ = corrected(reading, known)
-    proposed = _proposals(contract, reading, evidence_of(connection, contract, reading.rows))
+    proposed = _proposals(contract, reading, evidence_of(connection, contract, reading.rows, findings or []))
     _note(connection, contract, load_id, proposed)
     cells = _cells(reading, proposed, findings or [])
     summary = SlipSummary(

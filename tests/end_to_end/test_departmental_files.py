@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from openpyxl import load_workbook
 
+from demo.estat import Simulator, published
 from kpi_warehouse import holds, load
 from kpi_warehouse.contract import FileSource
 from kpi_warehouse.errors import GateRejected, KpiError
@@ -80,6 +81,17 @@ def test_a_lost_digit_is_sent_back_with_its_cell_and_the_correction_is_taken(
         f"select value::text, source_cell from raw.{BRIEFING} where period = '2024-05-01'"
         " and counterpart_code = 'osaka_bloc' and direction_code = 'in'",
     ) == [("165", "移住定住（R6）!F16")]
+
+
+def test_a_proposal_is_confirmed_by_the_source_the_figures_come_from(
+    drop: Drop, use_estat: Callable[[Simulator], None]
+) -> None:
+    with Simulator([published.moves(), published.flow()]) as estat:
+        use_estat(estat)
+        load.run("estat_migration_flow_monthly")
+    drop(demo("移住定住の状況"))
+    with pytest.raises(GateRejected, match=r"16 → 165.*e-Statの 165 と一致"):
+        load.run(BRIEFING)
 
 
 def test_the_same_bytes_and_the_same_values_change_nothing(
