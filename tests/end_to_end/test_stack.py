@@ -24,6 +24,7 @@ pytestmark = pytest.mark.scheduler
 KEY = "c0ffee0123456789abcdefc0ffee0123456789ab"
 BRIEFING, UIJ = "migration_briefing", "uij_turn"
 FEEDS = {path.name.removesuffix(".odcs.yaml") for path in Settings().contracts.glob("*.odcs.yaml")}
+NOTES = ("一回目", "二回目")
 MONTHS = ["2024-01", "2024-02", "2024-03"]
 
 
@@ -253,7 +254,7 @@ def test_files_dropped_together_are_each_loaded_by_an_event(
     """Within a minute, and not by the hourly look: the runs say what started them."""
     (demo,) = (home.settings.project / "demo/inbox").glob("UIJ*.csv")
     text = demo.read_text("cp932")
-    for number, note in enumerate(("一回目", "二回目"), start=1):
+    for number, note in enumerate(NOTES, start=1):
         (home.path / "inbox" / f"UIJターン_{note}.csv").write_bytes(
             text.replace("45", f"{45 + number}").encode("cp932")
         )
@@ -311,5 +312,6 @@ def test_clean_removes_what_the_project_made_and_nothing_else(
     assert place.exists()
     assert home.command("clean").code == 0
     assert not place.exists()
-    assert [path.name for path in home.path.rglob("*")] == ["somebody.txt"]
+    theirs = {"somebody.txt", "inbox", *(f"UIJターン_{note}.csv" for note in NOTES)}
+    assert {path.name for path in home.path.rglob("*")} == theirs
     assert home.parts() == []
