@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -59,50 +60,62 @@ def catalogue() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def numbers() -> list[Number]:
-    """Every number of the data pages."""
-    found: list[Number] = []
+KUMAMOTO = "from marts.mart_migration_monthly where area_code = '43000'"
+TO_SEPTEMBER = "and calendar_year = {} and month_number <= 9"
+COLUMNS = dict(zip(MEMBER_OF, ("tokyo_area", "osaka_area", "fukuoka", "elsewhere"), strict=True))
 
-    def add(name: str, printed: str | int, query: str) -> None:
-        found.append(Number(name, Decimal(printed), query))
 
+def strategy_numbers() -> Iterator[Number]:
+    """Targets and baselines."""
     for row in catalogue():
         for part in ("target", "baseline"):
             if row[f"{part}_value"]:
                 query = f"select {part}_value from marts.dim_kpi where kpi_id = '{row['kpi_id']}'"
-                add(f"{row['kpi_id']} {part}", row[f"{part}_value"], query)
-    columns = dict(zip(MEMBER_OF, ("tokyo_area", "osaka_area", "fukuoka", "elsewhere"), strict=True))
-    kumamoto = "from marts.mart_migration_monthly where area_code = '43000'"
-    to_september = "and calendar_year = {} and month_number <= 9"
+                yield Number(f"{row['kpi_id']} {part}", Decimal(row[f"{part}_value"]), query)
+
+
+def partner_numbers() -> Iterator[Number]:
+    """The tables of in- and outflow by partner, with their totals as printed."""
     for row in figures("seed_migration_2024_monthly"):
         way = {"in": "in_from", "out": "out_to"}[row["direction"]]
-        column = f"{way}_{columns[row['counterpart']]}"
-        for month in (name for name in row if name.startswith("2024")):
-            query = f"select {column} {kumamoto} and period_id = '{month}'"
-            add(f"{row['direction']} {row['counterpart']} {month}", row[month], query)
-        add(
-            f"{row['direction']} {row['counterpart']} 計",
-            row["total_as_printed"],
-            f"select sum({column}) {kumamoto} {to_september.format(2024)}",
-        )
+        column = f"{way}_{COLUMNS[row['counterpart']]}"
+        name = f"{row['direction']} {row['counterpart']}"
+        for month in (key for key in row if key.startswith("2024")):
+            query = f"select {column} {KUMAMOTO} and period_id = '{month}'"
+            yield Number(f"{name} {month}", Decimal(row[month]), query)
+        total = f"select sum({column}) {KUMAMOTO} {TO_SEPTEMBER.format(2024)}"
+        yield Number(f"{name} 計", Decimal(row["total_as_printed"]), total)
+
+
+def migration_numbers() -> Iterator[Number]:
+    """The charts of all moves: monthly, nine months, years."""
     for row in figures("kumamoto_monthly_migration"):
         if "2024-01" <= row["year_month"] <= "2024-09":
-            query = f"select out_migrants {kumamoto} and period_id = '{row['year_month']}'"
-            add(f"転出 全国計 {row['year_month']}", row["out_migrants"], query)
+            query = f"select out_migrants {KUMAMOTO} and period_id = '{row['year_month']}'"
+            yield Number(f"転出 全国計 {row['year_month']}", Decimal(row["out_migrants"]), query)
     for name, printed, column, year in (
         ("転出 計", 26567, "out_migrants", 2024),
         ("転入 計", 24406, "in_migrants", 2024),
         ("R6.9月末", -2161, "net_migration", 2024),
         ("R5.9月末", -1951, "net_migration", 2023),
     ):
-        add(name, printed, f"select sum({column}) {kumamoto} {to_september.format(year)}")
+        query = f"select sum({column}) {KUMAMOTO} {TO_SEPTEMBER.format(year)}"
+        yield Number(name, Decimal(printed), query)
     for row in figures("annual_social_change"):
         if int(row["calendar_year"]) <= 2023:
-            query = f"select value from marts.fct_kpi_value where kpi_id = 'K12' and period_id = 'CY{row['calendar_year']}'"
-            add(f"社会増減 {row['calendar_year']}", row["net_migration"], query)
+            query = (
+                "select value from marts.fct_kpi_value"
+                f" where kpi_id = 'K12' and period_id = 'CY{row['calendar_year']}'"
+            )
+            yield Number(f"社会増減 {row['calendar_year']}", Decimal(row["net_migration"]), query)
+
+
+def programme_numbers() -> Iterator[Number]:
+    """The figures of the divisions' programmes."""
     for row in programme_figures():
+        name, printed = f"{row['metric_id']} {row['period_text']}", Decimal(row["value"])
         if row["metric_id"] == "F19":
-            add("F19", row["value"], PARTICIPANTS)
+            yield Number(name, printed, PARTICIPANTS)
             continue
         # The forms of F20 carry activities by kind: their rows have no number of the slides.
         measure = (
@@ -113,8 +126,7 @@ def numbers() -> list[Number]:
         query = f"select value from marts.mart_programme_value where {measure} and value = {row['value']}"
         if row["period_text"].startswith("R") and row["period_text"][1:].isdigit():
             query += f" and (fiscal_year = {2018 + int(row['period_text'][1:])} or period_kind <> '年度')"
-        add(f"{row['metric_id']} {row['period_text']}", row["value"], query + " limit 1")
-    return found
+        yield Number(name, printed, f"{query} limit 1")
 
 
 def deliver_the_demo_files() -> None:
@@ -154,7 +166,7 @@ def test_the_marts_answer_the_numbers_of_the_slides(
     marts.build()
 
     with connect("kpi_transformer") as connection:
-        asked = numbers()
+        asked = [*strategy_numbers(), *partner_numbers(), *migration_numbers(), *programme_numbers()]
         missed = {number.name for number in asked if answer(connection, number) != number.printed}
     reasons = {name: reason(name) for name in sorted(missed)}
     with capsys.disabled():
