@@ -1,6 +1,7 @@
--- Every KPI and period under every rule pack. A rule measures one of five things, always on unrounded values:
--- gap_expected, gap_target, gain: how far the actual is on the good side of expected value, target, baseline, in units;
--- attainment: the share of the expected gain that was reached; gain_beyond_noise: the gain with the survey's noise forgiven.
+-- Every KPI and period under every rule pack. A rule measures one of five things, always on unrounded
+-- values: gap_expected, gap_target, gain: how far the actual is on the good side of expected value,
+-- target, baseline, in units; attainment: the share of the expected gain that was reached;
+-- gain_beyond_noise: the gain with the survey's noise forgiven.
 with
 
 measured as (
@@ -39,7 +40,9 @@ compared as (
         packs.display_order as pack_order,
         packs.body as pack_body,
         case measured.kpi_type
-            when 'band' then least(measured.value - measured.target_value, measured.target_upper - measured.value)
+            when
+                'band'
+                then least(measured.value - measured.target_value, measured.target_upper - measured.value)
             else measured.direction_sign * (measured.value - measured.expected_value)
         end as gap_expected,
         measured.direction_sign * (measured.value - measured.target_value) as gap_target,
@@ -134,7 +137,9 @@ judged as (
         *,
         case
             when judgement_reason = 'rule' then band_judgement
-            when judgement_reason in ('type_undetermined', 'no_actual', 'partial_period', 'no_expected') then 'deferred'
+            when
+                judgement_reason in ('type_undetermined', 'no_actual', 'partial_period', 'no_expected')
+                then 'deferred'
             else 'not_judged'
         end as judgement
     from reasoned

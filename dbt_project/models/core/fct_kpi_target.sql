@@ -1,5 +1,6 @@
--- Target and expected value at the grain of the actual: one row per KPI and period of the KPI's own kind, plan years only
--- and the years of its baseline. A KPI without a target has its rows too, with the reason.
+-- Target and expected value at the grain of the actual: one row per KPI and period of the KPI's own
+-- kind, plan years only and the years of its baseline. A KPI without a target has its rows too, with
+-- the reason.
 with
 
 kpis as (

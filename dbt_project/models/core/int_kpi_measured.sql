@@ -1,5 +1,5 @@
--- KPI × period with actual, target and expected value side by side: what a rule needs to judge. Every period of the plan
--- has its row, with or without a figure: a line breaks where nothing is known.
+-- KPI × period with actual, target and expected value side by side: what a rule needs to judge. Every
+-- period of the plan has its row, with or without a figure: a line breaks where nothing is known.
 with
 
 kpis as (
@@ -94,5 +94,8 @@ inner join kpis on spine.kpi_id = kpis.kpi_id
 inner join periods on spine.period_id = periods.period_id
 left join actuals on spine.kpi_id = actuals.kpi_id and spine.period_id = actuals.period_id
 left join targets
-    on spine.kpi_id = targets.kpi_id and spine.period_id = targets.period_id and periods.period_kind = targets.period_kind
+    on
+        spine.kpi_id = targets.kpi_id
+        and spine.period_id = targets.period_id
+        and periods.period_kind = targets.period_kind
 cross join warehouse

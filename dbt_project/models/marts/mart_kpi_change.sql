@@ -45,24 +45,34 @@ named as (
         compared.*,
         causes.change_kind
     from compared
-    cross join lateral (
-        values
-        ('new', value_after is not null and (value_before is null or covered_after > covered_before)),
-        (
-            'revised',
-            value_before <> value_after and covered_after <= covered_before
-            or (value_before is not null and value_after is null)
-        ),
-        ('definition_changed', definition_before <> definition_after),
-        ('target_changed', covered_before is not null and target_before is distinct from target_after),
-        (
-            'rule_changed',
-            judgement_before_ja <> judgement_after_ja
-            and value_before is not distinct from value_after
-            and covered_before = covered_after
-            and target_before is not distinct from target_after
-        )
-    ) as causes (change_kind, holds)
+    cross join
+        lateral (
+            values
+            (
+                'new',
+                compared.value_after is not null
+                and (compared.value_before is null or compared.covered_after > compared.covered_before)
+            ),
+            (
+                'revised',
+                compared.value_before <> compared.value_after
+                and compared.covered_after <= compared.covered_before
+                or (compared.value_before is not null and compared.value_after is null)
+            ),
+            ('definition_changed', compared.definition_before <> compared.definition_after),
+            (
+                'target_changed',
+                compared.covered_before is not null
+                and compared.target_before is distinct from compared.target_after
+            ),
+            (
+                'rule_changed',
+                compared.judgement_before_ja <> compared.judgement_after_ja
+                and compared.value_before is not distinct from compared.value_after
+                and compared.covered_before = compared.covered_after
+                and compared.target_before is not distinct from compared.target_after
+            )
+        ) as causes (change_kind, holds)
     where causes.holds
 
 ),

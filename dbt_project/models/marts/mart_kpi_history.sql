@@ -24,7 +24,8 @@ judged as (
         standard.judgement_reason_ja,
         standard.gap_to_expected,
         standard.is_as_expected,
-        {{ progress_basis('measured.kpi_type', 'measured.target_value', 'measured.baseline_value') }} as progress_basis
+        {{ progress_basis('measured.kpi_type', 'measured.target_value', 'measured.baseline_value') }}
+            as progress_basis
     from measured
     inner join standard on measured.kpi_id = standard.kpi_id and measured.period_id = standard.period_id
 

@@ -1,6 +1,7 @@
--- Where K12 ends its year, seen from the end of each month, by two methods and with what became of it. The straight line
--- (so far × 12 ÷ months) is shown because it is what everyone computes; March and April hold more than a year's net, so it
--- is wrong from April to December. The seasonal line adds what the remaining months brought in up to five years before.
+-- Where K12 ends its year, seen from the end of each month, by two methods and with what became of it.
+-- The straight line (so far × 12 ÷ months) is shown because it is what everyone computes; March and
+-- April hold more than a year's net, so it is wrong from April to December. The seasonal line adds
+-- what the remaining months brought in up to five years before.
 with
 
 months as (
@@ -119,8 +120,10 @@ select
     seasonal_low,
     seasonal_high,
     seasonal_years::integer as seasonal_years,
-    -- How many more people a month than the usual season, in every month that is left, meet the target exactly.
-    case when months_left > 0 then (target_value - seasonal_estimate) / months_left end as required_pace_per_month,
+    -- How many more people a month than the usual season, in every month that is left, meet the target
+    -- exactly.
+    case when months_left > 0 then (target_value - seasonal_estimate) / months_left end
+        as required_pace_per_month,
     months_left,
     case
         when target_value is null then 'この年の目標値はありません'

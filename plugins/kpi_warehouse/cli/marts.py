@@ -16,6 +16,8 @@ from rich.table import Table
 
 from kpi_warehouse.cli.application import app, out, reported, wrong_usage
 
+# The judgements that are one; every other code is a state, shown without colour.
+COLOURS = {"maintained": "green", "achieved": "green", "on_track": "green", "behind": "red", "missed": "red"}
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
@@ -139,7 +141,7 @@ def print_board(rows: list[dict[str, Any]]) -> None:
         actual = row["actual_ja"]
         if row["actual_period_label"]:
             actual = f"{actual}\n{row['actual_period_label']}"
-        colour = {"maintained": "green", "missed": "red"}.get(row["judgement"], "dim")
+        colour = COLOURS.get(row["judgement"], "dim")
         table.add_row(
             row["kpi_id"],
             row["kpi_name"],
@@ -158,7 +160,7 @@ def print_board(rows: list[dict[str, Any]]) -> None:
                 f"{row['in_progress_ja']}{compared}　取込 {row['gate_status_ja']}",
                 highlight=False,
             )
-    judged = sum(row["judgement"] in ("maintained", "missed") for row in rows)
+    judged = sum(row["judgement"] in COLOURS for row in rows)
     as_of = max(row["data_as_of"] for row in rows if row["data_as_of"] is not None)
     out.print(f"{len(rows)} 件（判定 {judged} 件）　データ基準時点 {as_of:%Y-%m-%d %H:%M}", highlight=False)
 
