@@ -200,11 +200,13 @@ def receipt(
     kpi: Annotated[str, typer.Argument(help="KPI番号（K12 など）")],
     period: Annotated[str, typer.Argument(help="期間：2024（暦年）・2023年度・2024-09（月）")],
     as_json: Annotated[bool, typer.Option("--json", help="JSON で出力")] = False,
+    check: Annotated[bool, typer.Option("--verify", help="保存した原本のセルまで読み直して確かめる")] = False,
 ) -> None:
     """公表した数値ひとつの由来を示す：値 → 行 → ページ → sha256 → URL、契約の版、検査の結果。"""
-    from kpi_warehouse.receipt import trail
+    from kpi_warehouse.receipt import trail, verify
 
     found = trail(kpi, period)
+    compared = verify(found) if check else None
     if as_json:
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2, default=_plain))
         return
@@ -233,3 +235,5 @@ def receipt(
         )
         for page in source.pages:
             out.print(f"  ページ {page.page}　{page.sha256}\n  {page.url}", highlight=False)
+    if compared is not None:
+        out.print(f"[green]✓[/green] 保存した原本の {compared} セルと一致しました。", highlight=False)
