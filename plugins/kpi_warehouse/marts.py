@@ -29,6 +29,7 @@ from psycopg.types.json import Jsonb
 from kpi_warehouse.contract import contracts
 from kpi_warehouse.errors import BuildFailed, KpiError, LoadConflict, StorageFailed
 from kpi_warehouse.marts_dbt import Node, build_into
+from kpi_warehouse.marts_memory import remember
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.tables import ensure_raw
@@ -170,6 +171,7 @@ def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: boo
                 sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(f"{schema}_seeds"))
             )
             if as_of is None:
+                remember(connection, NEXT, build_id)
                 _swap(connection, build_id)
             _close(connection, build_id, "published")
     except KpiError as error:
@@ -326,6 +328,8 @@ def _swap(connection: psycopg.Connection, build_id: int) -> None:
         "comment on schema {marts} is {comment}",
         "grant usage on schema {marts} to {reader}",
         "grant select on all tables in schema {marts} to {reader}",
+        "revoke execute on all functions in schema {marts} from public",
+        "grant execute on all functions in schema {marts} to {reader}",
         "alter default privileges in schema {marts} grant select on tables to {reader}",
     ):
         connection.execute(

@@ -6,6 +6,8 @@ published number is an error, never a receipt.
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -16,8 +18,12 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, dict_row
 
+from kpi_warehouse.contract import find_contract
 from kpi_warehouse.errors import KpiError
+from kpi_warehouse.readers.estat_json import month_code
+from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
+from kpi_warehouse.warehouse.landing import Landing
 
 PERIOD = re.compile(
     r"(?:CY)?(?P<cy>\d{4})年?|(?:FY(?P<fy>\d{4})|(?P<fy_ja>\d{4})年度)|(?P<month>\d{4}-(?:0[1-9]|1[0-2]))"
@@ -160,6 +166,38 @@ def trail(kpi: str, period: str) -> Trail:
         rows=rows,
         loads=loads,
     )
+
+
+def verify(receipt: Trail) -> int:
+    """Read every row of a receipt again in the landed bytes, without the database; returns how many cells were compared.
+
+    Raises:
+        StorageFailed: landing lost a page, or its bytes are not those of the digest.
+        KpiError: a page does not say what the receipt says; the message names page and month.
+    """
+    definition = DEFINITIONS[receipt.kpi_id]
+    contract = find_contract(settings().contracts, definition.feed)
+    codes = {f"@{axis.source_name}": definition.codes[axis.name] for axis in contract.axes}
+    landing = Landing(settings().landing_url)
+    pages = {sha256: _cells(landing.get(sha256)) for sha256 in sorted({row.sha256 for row in receipt.rows})}
+    for row in receipt.rows:
+        wanted = codes | {"@time": month_code(f"{row.period:%Y-%m}")}
+        found = [cell["$"] for cell in pages[row.sha256] if wanted.items() <= cell.items()]
+        stated = str(row.value) if row.value is not None else row.mark
+        if found != [stated]:
+            raise KpiError(
+                f"{receipt.kpi_id} {row.period:%Y-%m}：保存した原本（ページ {row.page}、{row.sha256}）には"
+                f"「{'、'.join(found) or 'なし'}」とあり、由来の「{stated}」と一致しません。",
+                "receipt.not_in_landing",
+            )
+    return len(receipt.rows)
+
+
+def _cells(body: bytes) -> list[dict[str, str]]:
+    """The cells of a landed e-Stat page; pages are landed as they came, compressed or not."""
+    text = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
+    values = json.loads(text)["GET_STATS_DATA"]["STATISTICAL_DATA"]["DATA_INF"]["VALUE"]
+    return values if isinstance(values, list) else [values]
 
 
 def _period_id(period: str) -> str:

@@ -170,7 +170,58 @@ def test_nothing_outside_the_marts_is_left_behind(loader: psycopg.Connection) ->
     )
 
 
-def test_dbt_unit_tests_pass() -> None:
-    nodes = invoke("marts", "test", "--select", "test_type:unit")
-    assert {node.status for node in nodes} == {"pass"}
-    assert len(nodes) == 9
+def test_two_lines_from_september_2024_and_what_became_of_them(loader: psycopg.Connection) -> None:
+    """Straight line −2,881, seasonal about −1,821 with −2,053 … −1,389, actual −1,542 (`figures/`)."""
+    [found] = rows(
+        loader,
+        "select round(straight_line_estimate), round(seasonal_estimate), seasonal_low, seasonal_high, year_actual,"
+        " round(straight_line_error), round(seasonal_error), is_actual_in_range, seasonal_years, required_pace_ja"
+        " from marts.mart_migration_outlook where period_id = '2024-09'",
+    )
+    assert found == (-2881, -1821, -2053, -1389, -1542, -1339, -279, True, 5, "例年より あと66人/月")
+
+
+def test_the_back_test_covers_every_month_with_three_years_before(loader: psycopg.Connection) -> None:
+    [(first, last, months)] = rows(
+        loader, "select min(period_id), max(period_id), count(*) from marts.mart_migration_outlook"
+    )
+    assert (first, last, months) == ("2021-01", "2025-02", 50)
+
+
+def test_every_rule_pack_judges_the_same_actuals(loader: psycopg.Connection) -> None:
+    found = rows(
+        loader,
+        "select pack_id, judgement_ja, judgement_reason from marts.fct_kpi_judgement"
+        " where kpi_id = 'K12' and period_id = 'CY2024' order by pack_order",
+    )
+    assert found[0] == ("standard", "維持", "rule")
+    assert {row[1:] for row in found[1:]} == {("判定対象外", "no_rule")}
+    assert len(found) == 7
+
+
+def test_the_policy_tree_holds_plans_pillars_and_measures(loader: psycopg.Connection) -> None:
+    assert rows(
+        loader,
+        "select count(distinct pillar_id) filter (where pillar_id like 'S%'), count(measure_id),"
+        " count(distinct plan) from marts.dim_policy",
+    ) == [(4, 17, 2)]
+
+
+def test_2020_has_its_calendar_and_its_fiscal_year_apart(loader: psycopg.Connection) -> None:
+    found = rows(
+        loader,
+        "select period_kind, value, target_status from marts.mart_kpi_history"
+        " where kpi_id = 'K12' and period_id in ('CY2020', 'FY2020') order by period_kind",
+    )
+    assert sorted(found) == sorted([("年度", -1806, "other_period_kind"), ("暦年", -3393, "before_target")])
+
+
+def test_dbt_unit_tests_pass(loader: psycopg.Connection) -> None:
+    invoke("marts", "seed", "--select", "config.schema:seeds")
+    try:
+        nodes = invoke("marts", "test", "--select", "test_type:unit")
+    finally:
+        loader.execute("set role kpi_transformer; drop schema marts_seeds cascade; set role kpi_loader")
+    failed = [f"{node.name}: {node.message}" for node in nodes if node.status != "pass"]
+    assert not failed, "\n".join(failed)
+    assert len(nodes) == 15

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from deliveries import FIRST_KNOWN, KUMAMOTO, MONTHLY, Deliveries, Moves, published_moves
+from psycopg.rows import dict_row
 
 from kpi_warehouse import marts
 from kpi_warehouse.errors import BuildFailed, KpiError
@@ -73,6 +74,33 @@ def test_the_board_can_be_seen_as_it_was(deliveries: Deliveries) -> None:
     before = next(row for row in marts.board(LATER - timedelta(seconds=1)) if row["kpi_id"] == "K12")
     assert (before["actual_period_label"], before["in_progress_coverage"]) == ("2024年", "2/12")
     assert before["data_as_of"] == FIRST_KNOWN
+
+
+def test_what_was_published_can_be_shown_again_to_the_byte(
+    deliveries: Deliveries, loader: psycopg.Connection
+) -> None:
+    marts.build(force=True)
+    published = marts.board()
+    (seen_at,) = loader.execute("select clock_timestamp()").fetchone() or (None,)
+    deliveries.publish_moves([Moves(date(2024, 12, 1), KUMAMOTO, 1700, 1500)], known_from=LATER)
+    marts.build()
+
+    assert marts.board() != published
+    assert marts.board(LATER - timedelta(seconds=1)) == published
+    loader.execute("set role kpi_reader")
+    try:
+        shown = loader.cursor(row_factory=dict_row).execute("select * from marts.board_as_of(%s)", [seen_at])
+        assert shown.fetchall() == published
+        changes = loader.execute(
+            "select period_id, change_kind_ja, value_before, value_after, owner_body from marts.mart_kpi_change"
+            " where changed_at > %s order by period_id",
+            [seen_at],
+        ).fetchall()
+    finally:
+        loader.execute("set role kpi_loader")
+    assert {row[0] for row in changes} == {"2024-12", "CY2024", "FY2024"}
+    assert {row[1] for row in changes} == {"改定"}
+    assert {row[4] for row in changes} == {"移住定住推進本部"}
 
 
 def test_an_as_of_build_leaves_the_marts_alone(deliveries: Deliveries, loader: psycopg.Connection) -> None:

@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
+import pytest
 
 from demo.estat import Simulator, Table, edits, published
 from kpi_warehouse import load, marts, upkeep
-from kpi_warehouse.receipt import trail
+from kpi_warehouse.errors import KpiError
+from kpi_warehouse.receipt import trail, verify
 
 MOVES, FLOWS = "estat_migration_monthly", "estat_migration_flow_monthly"
 PUBLISHED_YEARS = {2018: -3575, 2019: -3900, 2020: -3393, 2021: -650, 2022: -377, 2023: -1624, 2024: -1542}
@@ -52,6 +54,11 @@ def test_published_figures_reach_the_board_with_their_receipt(
         assert all(len(row.sha256) == 64 for row in receipt.rows)
         assert all("appId" not in page.url for source in receipt.loads for page in source.pages)
     assert trail("K12", "2020年度").value == -1806
+    receipt = trail("K12", "2024")
+    assert verify(receipt) == 12
+    altered = replace(receipt, rows=[replace(receipt.rows[0], value=0), *receipt.rows[1:]])
+    with pytest.raises(KpiError, match=r"2024-01：保存した原本.*「-106」.*「0」"):
+        verify(altered)
 
 
 def test_the_same_again_writes_nothing(warehouse: str, use_estat: Callable[[Simulator], None]) -> None:

@@ -6,55 +6,117 @@ catalogue as (
 
 ),
 
-plans as (
+policy as (
 
-    select * from {{ ref('plans') }}
+    select * from {{ ref('dim_policy') }}
+
+),
+
+pillars as (
+
+    select distinct
+        plan,
+        plan_first_year,
+        plan_last_year,
+        pillar_id,
+        pillar
+    from policy
+
+),
+
+owners as (
+
+    select * from {{ ref('dim_owner') }}
+
+),
+
+targets as (
+
+    select * from {{ ref('kpi_targets') }}
+    where {{ stated_at_as_of() }}
+
+),
+
+baselines as (
+
+    select * from {{ ref('kpi_baselines') }}
+    where {{ stated_at_as_of() }}
+
+),
+
+-- The newest definition; the older ones break the series where they end.
+definitions as (
+
+    select distinct on (kpi_id) *
+    from {{ ref('kpi_definitions') }}
+    order by kpi_id asc, definition_version desc
 
 )
 
 select
     catalogue.kpi_id,
     catalogue.display_order,
-    catalogue.plan,
-    catalogue.pillar,
+    pillars.plan,
+    pillars.pillar_id,
+    pillars.pillar,
+    catalogue.measure_id,
+    policy.measure,
     catalogue.theme,
     catalogue.kpi_name,
-    catalogue.owner_body,
+    catalogue.owner_id,
+    owners.owner_name as owner_body,
     catalogue.unit,
     catalogue.display_decimals,
     catalogue.kpi_type,
     catalogue.direction,
     catalogue.accumulation,
     catalogue.accumulation = 'annual' as is_additive,
+    catalogue.is_survey,
+    catalogue.survey_noise,
     catalogue.period_kind,
-    catalogue.target_value,
-    catalogue.target_period,
-    catalogue.target_text_exact as target_text,
+    definitions.definition_version,
+    definitions.definition_ja,
+    targets.target_version,
+    targets.target_value,
+    targets.target_upper,
+    targets.target_year,
+    targets.target_period,
+    targets.target_text,
     case
         when catalogue.kpi_type = 'none' then 'no_kpi'
-        when catalogue.target_value is null then 'no_target'
+        when targets.target_value is null then 'no_target'
         else 'registered'
     end as target_status,
-    catalogue.baseline_value,
-    catalogue.baseline_period,
+    baselines.baseline_version,
+    baselines.baseline_value,
+    baselines.baseline_year,
+    baselines.baseline_period,
     case
         when catalogue.kpi_type = 'none' then 'no_kpi'
-        when catalogue.baseline_value is null then 'no_baseline'
+        when baselines.baseline_value is null then 'no_baseline'
         else 'registered'
     end as baseline_status,
-    plans.first_year as plan_first_year,
-    plans.last_year as plan_last_year,
+    pillars.plan_first_year,
+    pillars.plan_last_year,
     catalogue.lower_bound,
     catalogue.upper_bound,
     catalogue.unit_assumed,
-    catalogue.target_period_assumed,
+    coalesce(targets.target_period_assumed, false) as target_period_assumed,
     catalogue.direction_assumed,
     catalogue.kpi_type_assumed,
     catalogue.accumulation_assumed,
     catalogue.period_kind_assumed,
     catalogue.owner_body_assumed,
     catalogue.pillar_assumed,
+    -- No slide binds a theme to one of the 施策: every such link is ours.
+    catalogue.measure_id is not null as measure_assumed,
+    coalesce(definitions.definition_assumed, false) as definition_assumed,
     catalogue.note,
     catalogue.source
 from catalogue
-inner join plans on catalogue.plan = plans.plan
+inner join pillars on catalogue.pillar_id = pillars.pillar_id
+inner join owners on catalogue.owner_id = owners.owner_id
+left join policy on catalogue.measure_id = policy.measure_id
+left join targets on catalogue.kpi_id = targets.kpi_id
+left join baselines on catalogue.kpi_id = baselines.kpi_id
+left join definitions on catalogue.kpi_id = definitions.kpi_id

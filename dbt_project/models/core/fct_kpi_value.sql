@@ -4,7 +4,7 @@ with
 periods as (
 
     select * from {{ ref('dim_period') }}
-    where period_kind in ('月', '暦年', '年度')
+    where period_kind in ('月', '暦年', '年度', '累計', '時点')
 
 ),
 
@@ -56,12 +56,15 @@ period_sums as (
         {{ worst_gate_status('months.gate_status') }} as gate_status,
         sum(months.held_rows)::bigint as held_rows
     from monthly_pairs as months
-    inner join periods on months.month between periods.period_start and periods.period_end
+    inner join periods
+        on
+            months.month between periods.period_start and periods.period_end
+            and periods.period_kind in ('月', '暦年', '年度')
     group by months.kpi_id, periods.period_id, periods.period_kind, periods.expected_months
 ),
 
--- What the divisions filled in. A stock or a cumulative figure belongs to the 年度 or 暦年 of its last day;
--- as long as that year is not over, the figure is partial.
+-- What the divisions filled in. A figure belongs to the period of the KPI's own kind that ends with the
+-- year of its last day; as long as that year is not over, the figure is partial.
 filled_in as (
 
     select
@@ -84,10 +87,14 @@ filled_in_periods as (
         periods.period_id,
         periods.period_kind,
         filled_in.value,
-        least(
-            periods.expected_months,
-            {{ months_between('periods.period_start', 'filled_in.period_end + 1') }}
-        ) as covered_months,
+        case periods.period_kind
+            when '時点' then (filled_in.period_end = periods.period_end)::integer
+            else
+                least(
+                    periods.expected_months,
+                    {{ months_between('periods.period_start', 'filled_in.period_end + 1') }}
+                )
+        end as covered_months,
         periods.expected_months,
         filled_in.loaded_at,
         freshness.data_as_of,
@@ -98,8 +105,9 @@ filled_in_periods as (
     inner join periods
         on
             kpis.period_kind = periods.period_kind
-            and periods.period_kind in ('年度', '暦年')
-            and filled_in.period_end between periods.period_start and periods.period_end
+            and periods.period_kind <> '月'
+            and filled_in.period_end > periods.period_end - interval '1 year'
+            and filled_in.period_end <= periods.period_end
     left join {{ ref('int_feed_freshness') }} as freshness on freshness.feed = 'kpi_progress'
     left join {{ ref('int_feed_month_gate') }} as gates
         on

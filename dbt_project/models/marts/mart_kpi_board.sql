@@ -1,3 +1,4 @@
+{{ config(post_hook="{{ create_board_as_of() }}") }}
 with
 
 kpis as (

@@ -16,6 +16,8 @@ from rich.table import Table
 
 from kpi_warehouse.cli.application import app, out, reported, wrong_usage
 
+# The judgements that are one; every other code is a state, shown without colour.
+COLOURS = {"maintained": "green", "achieved": "green", "on_track": "green", "behind": "red", "missed": "red"}
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
@@ -139,7 +141,7 @@ def print_board(rows: list[dict[str, Any]]) -> None:
         actual = row["actual_ja"]
         if row["actual_period_label"]:
             actual = f"{actual}\n{row['actual_period_label']}"
-        colour = {"maintained": "green", "missed": "red"}.get(row["judgement"], "dim")
+        colour = COLOURS.get(row["judgement"], "dim")
         table.add_row(
             row["kpi_id"],
             row["kpi_name"],
@@ -158,7 +160,7 @@ def print_board(rows: list[dict[str, Any]]) -> None:
                 f"{row['in_progress_ja']}{compared}　取込 {row['gate_status_ja']}",
                 highlight=False,
             )
-    judged = sum(row["judgement"] in ("maintained", "missed") for row in rows)
+    judged = sum(row["judgement"] in COLOURS for row in rows)
     as_of = max(row["data_as_of"] for row in rows if row["data_as_of"] is not None)
     out.print(f"{len(rows)} 件（判定 {judged} 件）　データ基準時点 {as_of:%Y-%m-%d %H:%M}", highlight=False)
 
@@ -198,11 +200,13 @@ def receipt(
     kpi: Annotated[str, typer.Argument(help="KPI番号（K12 など）")],
     period: Annotated[str, typer.Argument(help="期間：2024（暦年）・2023年度・2024-09（月）")],
     as_json: Annotated[bool, typer.Option("--json", help="JSON で出力")] = False,
+    check: Annotated[bool, typer.Option("--verify", help="保存した原本のセルまで読み直して確かめる")] = False,
 ) -> None:
     """公表した数値ひとつの由来を示す：値 → 行 → ページ → sha256 → URL、契約の版、検査の結果。"""
-    from kpi_warehouse.receipt import trail
+    from kpi_warehouse.receipt import trail, verify
 
     found = trail(kpi, period)
+    compared = verify(found) if check else None
     if as_json:
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2, default=_plain))
         return
@@ -231,3 +235,5 @@ def receipt(
         )
         for page in source.pages:
             out.print(f"  ページ {page.page}　{page.sha256}\n  {page.url}", highlight=False)
+    if compared is not None:
+        out.print(f"[green]✓[/green] 保存した原本の {compared} セルと一致しました。", highlight=False)

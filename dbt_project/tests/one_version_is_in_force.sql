@@ -1,0 +1,32 @@
+with
+
+versions as (
+
+    select
+        'target' as kind,
+        kpi_id,
+        target_version as version,
+        daterange(known_from, known_to) as validity
+    from {{ ref('kpi_targets') }}
+    union all
+    select
+        'baseline' as kind,
+        kpi_id,
+        baseline_version as version,
+        daterange(known_from, known_to) as validity
+    from {{ ref('kpi_baselines') }}
+
+)
+
+select
+    versions.kind,
+    versions.kpi_id,
+    versions.version,
+    others.version as other_version
+from versions
+inner join versions as others
+    on
+        versions.kind = others.kind
+        and versions.kpi_id = others.kpi_id
+        and versions.version < others.version
+        and versions.validity && others.validity
