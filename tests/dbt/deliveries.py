@@ -108,18 +108,18 @@ class Deliveries:
     """Writes deliveries into a migrated warehouse; `known_from` is when a delivery was published."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         for feed in (MONTHLY, FLOW):
             ensure_raw(connection, find_contract(PROJECT / "expectations", feed))
 
     def forget_everything(self) -> None:
         """Empty history and operations."""
-        self._connection.execute(
+        self.connection.execute(
             "truncate ops.build_node, ops.build, ops.step, ops.held_row, ops.gate_result, ops.period_digest,"
             " ops.load_period, ops.load_page, ops.load restart identity cascade"
         )
         for feed in (MONTHLY, FLOW):
-            self._connection.execute(sql.SQL("truncate {}").format(sql.Identifier("raw", feed)))
+            self.connection.execute(sql.SQL("truncate {}").format(sql.Identifier("raw", feed)))
 
     def publish_moves(
         self, moves: Iterable[Moves], known_from: datetime = FIRST_KNOWN, verdict: str = "passed"
@@ -150,7 +150,7 @@ class Deliveries:
         verdict: str | None = "passed",
     ) -> int:
         """One finished row of `ops.load`."""
-        row = self._connection.execute(
+        row = self.connection.execute(
             "insert into ops.load (feed, contract_version, contract_sha256, code_version, requested_period,"
             " period_from, period_to, trigger, forced, state, verdict, source_updated_on, opened_at,"
             " published_at, finished_at)"
@@ -174,7 +174,7 @@ class Deliveries:
 
     def hold_row(self, feed: str, period: date, load_id: int) -> None:
         """One row waiting in `ops.held_row`."""
-        self._connection.execute(
+        self.connection.execute(
             "insert into ops.held_row (load_id, feed, period, row, expectation, reason_ja, source_ref)"
             " values (%s, %s, %s, '{}', 'movers_not_negative', '負の値', 'test')",
             [load_id, feed, period],
@@ -189,7 +189,7 @@ class Deliveries:
         rows: list[tuple[object, ...]],
     ) -> None:
         table = sql.Identifier("raw", feed)
-        self._connection.execute(
+        self.connection.execute(
             sql.SQL("update {} set known_to = %s where period = any(%s) and known_to = 'infinity'").format(
                 table
             ),
@@ -202,7 +202,7 @@ class Deliveries:
         statement = sql.SQL(
             "copy {} (" + key + ", persons, persons_mark, load_id, source_page, known_from) from stdin"
         )
-        with self._connection.cursor().copy(statement.format(table)) as copy:
+        with self.connection.cursor().copy(statement.format(table)) as copy:
             for row in rows:
                 copy.write_row((*row, load_id, 1, known_from))
 

@@ -97,6 +97,8 @@ class Stack:
         (self._home / "airflow-schema").write_text(self._schema_stamp(), encoding="utf-8")
         if not lasting:
             env["KPI_PRELOAD"] = str(nothing_published()).lower()
+            # This run starts every feed itself; a sweep that falls due meanwhile would take its files first.
+            env["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] = "False"
         assert ports["api_port"] is not None
         if ports["simulator_port"] is not None:
             drop_demo_files()
