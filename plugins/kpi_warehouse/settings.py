@@ -44,6 +44,16 @@ class Settings(BaseSettings):
     estat_requests_per_second: float = 1.0
     estat_timeout_seconds: float = 60.0
 
+    alert_urls: SecretStr | None = None
+    alert_retry_seconds: float = 30.0
+    web_url: str = ""
+    link_secret: SecretStr | None = None
+    deadman_url: SecretStr | None = None
+    watch_seconds: float = 30.0
+    airflow_database_url: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("KPI_AIRFLOW_DATABASE_URL", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
+    )
+
     code_version: str = ""
 
     @field_validator("project", "home", "contracts")

@@ -6,23 +6,27 @@ was killed frees it by dying. What a step wrote before its end is either landed 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from kpi_warehouse.contract import Contract
+from kpi_warehouse.contract import Contract, EstatSource
 from kpi_warehouse.errors import GateRejected, KpiError, LoadConflict, StorageFailed
 from kpi_warehouse.settings import code_version
 from kpi_warehouse.warehouse.connection import connect
 
 # First half of the advisory lock key of a load; the second is its number.
 LOAD_LOCK = 0x4B5049
+# A contract names the KPIs that its figures go into among its tags: `K12`, `D08`.
+KPI_TAG = re.compile(r"[KDT]\d\d")
 
 
 @dataclass
@@ -51,6 +55,7 @@ def open_load(
     A run that is cleared and run again after it was settled gets a new load; the settled one keeps its place in the book.
     """
     with connect() as connection:
+        note_feed(connection, contract)
         if run_ref is not None:
             connection.execute(
                 "update ops.load set run_ref = run_ref || '#' || load_id where feed = %s and run_ref = %s"
@@ -78,6 +83,23 @@ def open_load(
         ).fetchone()
         assert row is not None
         return int(row[0])
+
+
+def note_feed(connection: psycopg.Connection, contract: Contract) -> None:
+    """Write down what the contract says of its feed: whoever reads the book knows its name, owner, source and KPIs."""
+    source = contract.source
+    if isinstance(source, EstatSource):
+        place = "e-Stat"
+    else:
+        place = (urlsplit(source.url).hostname or "http") if source.url else "inbox"
+    kpis = sorted(tag for tag in contract.tags if KPI_TAG.fullmatch(tag))
+    connection.execute(
+        "insert into ops.feed as known (feed, title_ja, owner_ja, source, kpis, contract_version)"
+        " values (%s, %s, %s, %s, %s, %s) on conflict (feed) do update set title_ja = excluded.title_ja,"
+        " owner_ja = excluded.owner_ja, source = excluded.source, kpis = excluded.kpis,"
+        " contract_version = excluded.contract_version where known is distinct from excluded",
+        [contract.feed, contract.title_ja, contract.owner, place, kpis, contract.version],
+    )
 
 
 def read_load(load_id: int) -> dict[str, Any]:

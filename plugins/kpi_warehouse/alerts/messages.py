@@ -1,0 +1,261 @@
+"""What a notification says: subject and body in Japanese, made when it is sent from what is known then.
+
+The order of a body is fixed: 何が、どこ、どれだけ、影響KPI、現在の表示、推定原因と修正案、手順、担当、期限、問い合わせ番号. A division gets
+no codes and no table names; an engineer gets the code, the load and where to look. No rows and no secrets: cells by address.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import quote
+
+import fsspec
+import psycopg
+
+from kpi_warehouse.alerts.channels import Message
+from kpi_warehouse.alerts.incidents import Incident
+from kpi_warehouse.alerts.links import acknowledge_link
+from kpi_warehouse.alerts.office_hours import JAPAN, add_business_days
+from kpi_warehouse.settings import settings
+
+# 開庁日 within which somebody should have acted.
+DAYS = {"重大": 0, "要対応": 3, "注意": 5, "情報": 10}
+RUNBOOK = "docs/runbooks/README.md"
+MANY = 8
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is read beside the incident for its message."""
+
+    file_name: str | None
+    places: list[str]
+    amounts: list[str]
+    proposals: list[str]
+    shown_since: datetime | None
+    kpi_names: dict[str, str]
+    values_now: dict[str, str]
+    changed_cells: list[str]
+    slips: tuple[tuple[str, bytes], ...]
+
+
+def message_of(connection: psycopg.Connection, incident: Incident, notification: dict[str, Any]) -> Message:
+    """The message of one row of `ops.notification`."""
+    facts = facts_of(connection, incident, notification)
+    kind, plain = str(notification["kind"]), notification["audience"] == "division"
+    if kind == "resolve":
+        subject, body = _recovered(incident, facts)
+    else:
+        subject, body = _broken(incident, facts, kind, plain=plain)
+    return Message(
+        key=str(notification["idempotency_key"]),
+        thread=incident.reference,
+        kind=kind,
+        severity=incident.severity,
+        subject=subject,
+        body=body,
+        created_at=notification["created_at"],
+        facts={
+            "cause": incident.cause,
+            "code": incident.code,
+            "feed": incident.feed,
+            "feeds": incident.feeds,
+            "period": incident.period and f"{incident.period:%Y-%m}",
+            "kpis": incident.kpis,
+            "owner": incident.owner_ja,
+            "occurrences": incident.occurrences,
+            "opened_at": incident.opened_at.isoformat(),
+            "resolved_at": incident.resolved_at and incident.resolved_at.isoformat(),
+        },
+        attachments=facts.slips if kind != "resolve" else (),
+        resolved_at=incident.resolved_at,
+    )
+
+
+def digest(entries: list[tuple[Incident, str]], flagged: list[str], day: date) -> tuple[str, str]:
+    """Subject and body of the day's digest: incidents nobody was rung for, and what gates marked on the way."""
+    lines = [f"・{incident.reference} {headline(incident)}（{kind}）" for incident, kind in entries]
+    marks = [f"・{text}" for text in flagged]
+    body = "\n".join(
+        [
+            f"{day:%Y年%-m月%-d日} のまとめです。急ぎの対応は要りません。",
+            "",
+            f"■ お知らせ {len(lines)} 件",
+            *(lines or ["・ありません"]),
+            "",
+            f"■ 検査で注意のついた取込 {len(marks)} 件",
+            *(marks or ["・ありません"]),
+        ]
+    )
+    return f"【KPI取込／まとめ】{day:%Y-%m-%d} お知らせ{len(lines)}件・注意{len(marks)}件", body
+
+
+def headline(incident: Incident) -> str:
+    """What and where, in one line: `移住定住の状況 2024年5月：検査で差し戻し`."""
+    about = incident.feed_ja or incident.subject or "システム"
+    period = f" {incident.period.year}年{incident.period.month}月" if incident.period else ""
+    return f"{about}{period}：{incident.title_ja}"
+
+
+def _broken(incident: Incident, facts: Facts, kind: str, *, plain: bool) -> tuple[str, str]:
+    words = {"update": "再度・", "escalate": "未確認・"}.get(kind, "")
+    label = "未着" if incident.cause == "not_delivered" else f"KPI取込エラー／{words}{incident.severity}"
+    first, *rest = incident.summary_ja.splitlines() or [""]
+    deadline = add_business_days(incident.opened_at.astimezone(JAPAN).date(), DAYS[incident.severity])
+    lines = [
+        f"何が　　：{first}",
+        *(f"　　　　　{line}" for line in rest[:MANY] if plain or not facts.amounts),
+        f"どこ　　：{_where(incident, facts)}",
+    ]
+    if facts.amounts:
+        lines.append(f"どれだけ：{'　'.join(facts.amounts[:MANY])}")
+    if incident.occurrences > 1:
+        lines.append(f"回数　　：{incident.occurrences} 回（最後 {_time(incident.last_seen_at)}）")
+    lines += [
+        f"影響KPI ：{_kpis(incident, facts)}",
+        f"現在の表示：{_shown(incident, facts)}",
+        f"推定原因：{' '.join(facts.proposals) or incident.guess_ja}",
+        "手順　　：",
+        *(f"　{number}. {text}" for number, text in enumerate(incident.steps_ja, start=1)),
+        f"担当　　：{incident.owner_ja or 'データ担当'}",
+        f"期限　　：{deadline:%Y年%-m月%-d日}",
+        f"問い合わせ番号：{incident.reference}",
+    ]
+    if not plain:
+        lines += ["", *_technical(incident)]
+    if link := acknowledge_link(incident.incident_id):
+        lines += ["", f"確認したことを知らせる：{link}"]
+    return f"【{label}】{headline(incident)}", "\n".join(lines)
+
+
+def _recovered(incident: Incident, facts: Facts) -> tuple[str, str]:
+    assert incident.resolved_at is not None
+    before = incident.values_before or {}
+    changes = [
+        f"・{_kpi_period(key, facts)}：{before.get(key) or 'なし'} → {value or 'なし'}"
+        for key, value in facts.values_now.items()
+        if before.get(key) != value
+    ]
+    lines = [
+        f"何が　　：{headline(incident)}",
+        f"結果　　：{incident.resolution_ja}",
+        f"停止時間：{_duration(incident)}（{_time(incident.opened_at)} 〜 {_time(incident.resolved_at)}）",
+        f"回数　　：{incident.occurrences} 回",
+        *(f"差し戻した箇所：{cell}" for cell in facts.changed_cells[:MANY]),
+        "変わったKPI：" + ("" if changes else "ありません"),
+        *changes[:MANY],
+    ]
+    if len(changes) > MANY:
+        lines.append(f"　ほか {len(changes) - MANY} 件")
+    lines.append(f"問い合わせ番号：{incident.reference}")
+    return f"【復旧】{headline(incident)}", "\n".join(lines)
+
+
+def _where(incident: Incident, facts: Facts) -> str:
+    parts = [f"「{facts.file_name}」"] if facts.file_name else []
+    parts += [f"セル {'、'.join(facts.places[:MANY])}"] if facts.places else []
+    if len(incident.feeds) > 1:
+        parts.append(f"{len(incident.feeds)} フィード（{'、'.join(incident.feeds)}）")
+    return "　".join(parts) or incident.subject or incident.feed_ja or "システム"
+
+
+def _kpis(incident: Incident, facts: Facts) -> str:
+    return "、".join(f"{kpi} {facts.kpi_names.get(kpi, '')}".strip() for kpi in incident.kpis) or "なし"
+
+
+def _kpi_period(key: str, facts: Facts) -> str:
+    kpi, _, period = key.partition(" ")
+    return f"{kpi} {facts.kpi_names.get(kpi, '')} {period}"
+
+
+def _shown(incident: Incident, facts: Facts) -> str:
+    if incident.feed is None:
+        return "公表済みの値のまま"
+    if facts.shown_since is None:
+        return "まだ公表した値はありません"
+    return f"前回までに受け付けた値（{_time(facts.shown_since)} 公表）"
+
+
+def _technical(incident: Incident) -> list[str]:
+    lines = [f"符号：{incident.code or '—'}　原因：{incident.cause}"]
+    if incident.load_id is not None:
+        lines.append(f"取込番号：{incident.load_id}（やり直し `kpi replay {incident.load_id}`）")
+    base = settings().web_url
+    lines.append(f"手引き：{base.rstrip('/') + '/' if base else ''}{RUNBOOK}#{quote(incident.cause)}")
+    return lines
+
+
+def _time(instant: datetime) -> str:
+    return f"{instant.astimezone(JAPAN):%Y-%m-%d %H:%M}"
+
+
+def _duration(incident: Incident) -> str:
+    assert incident.resolved_at is not None
+    minutes = round((incident.resolved_at - incident.opened_at).total_seconds() / 60)
+    days, rest = divmod(minutes, 24 * 60)
+    hours, minutes = divmod(rest, 60)
+    said = [f"{days}日" if days else "", f"{hours}時間" if hours else "", f"{minutes}分"]
+    return "".join(said)
+
+
+def facts_of(connection: psycopg.Connection, incident: Incident, notification: dict[str, Any]) -> Facts:
+    """Read what the message names: the file, the cells, the proposals, what is shown, and what changed."""
+    load = incident.load_id
+    delivery = connection.execute(
+        "select delivery_id, file_name from ops.delivery where load_id = %s order by delivery_id desc limit 1", [load]
+    ).fetchone()
+    broken = connection.execute(
+        "select reason_ja, unexpected_count, observed from ops.gate_result where load_id = %s and not success"
+        " and severity = 'critical' order by expectation",
+        [load],
+    ).fetchall()
+    proposals = connection.execute(
+        "select place, found, proposed, message_ja from ops.repair_proposal where load_id = %s order by proposal_id",
+        [load],
+    ).fetchall()
+    held = connection.execute(
+        "select distinct source_ref from ops.held_row where load_id = %s and state = 'held' order by 1 limit %s",
+        [load, MANY],
+    ).fetchall()
+    shown = connection.execute(
+        "select max(published_at) from ops.load where feed = %s and state = 'published'", [incident.feed]
+    ).fetchone()
+    names = connection.execute(
+        "select row_key, row ->> 'kpi_name' from ops.published_row where relation = 'mart_kpi_board'"
+        " and published_to = 'infinity' and row_key = any(%s)",
+        [incident.kpis],
+    ).fetchall()
+    now = connection.execute("select ops.kpi_values(%s)", [incident.kpis]).fetchone()
+    places = [str(place) for place, *_ in proposals if place] or [
+        str(example["source_cell"])
+        for _, _, observed in broken
+        for example in observed or []
+        if isinstance(example, dict) and example.get("source_cell")
+    ]
+    return Facts(
+        file_name=str(delivery[1]) if delivery else None,
+        places=list(dict.fromkeys(places or [ref for (ref,) in held])),
+        amounts=[f"{reason} {count:,} 件" for reason, count, _ in broken],
+        proposals=[str(text) for *_, text in proposals],
+        shown_since=shown[0] if shown else None,
+        kpi_names={str(kpi): str(name) for kpi, name in names},
+        values_now=(now[0] or {}) if now else {},
+        changed_cells=[
+            f"{place}（提案 {found} → {proposed}）" for place, found, proposed, _ in proposals if place is not None
+        ],
+        slips=_slips(delivery[0]) if delivery and notification["audience"] == "division" else (),
+    )
+
+
+def _slips(delivery_id: int) -> tuple[tuple[str, bytes], ...]:
+    """The return slip of a delivery, if one was written."""
+    files, path = fsspec.core.url_to_fs(f"{settings().returns_url}/{delivery_id}")
+    if not files.exists(path):
+        return ()
+    return tuple(
+        (name.rsplit("/", 1)[-1], files.cat_file(name))
+        for name in sorted(files.ls(path, detail=False))
+        if not name.endswith(".part")
+    )
