@@ -54,7 +54,18 @@ RETRY_WHAT_CAN_PASS = ExceptionRetryPolicy(
         RetryRule(exception=[*DEFECTS], action=RetryAction.FAIL, reason="プログラムの不具合のため中止する"),
     ]
 )
+
+
+def given_up(context: dict[str, Any]) -> None:
+    """Airflow calls this when a task failed for good: nobody waits any longer whether the trouble passes by itself."""
+    from kpi_warehouse.alerts.incidents import tell_now
+
+    run = context["dag_run"]
+    log.info("notifications due now: %s", tell_now(f"{run.dag_id}/{run.run_id}"))
+
+
 DEFAULTS: dict[str, Any] = {
+    "on_failure_callback": given_up,
     "retries": settings().task_retries,
     "retry_delay": timedelta(seconds=settings().task_retry_seconds),
     "retry_exponential_backoff": 2.0,

@@ -106,6 +106,17 @@ def settle(connection: psycopg.Connection, incident_id: int, resolution_ja: str)
     return bool(row and row[0])
 
 
+def tell_now(run_ref: str) -> int:
+    """A run has used up its tries: what waited to see whether it passes by itself is due now. Returns how many."""
+    with connect() as connection:
+        return connection.execute(
+            "update ops.notification as n set next_try_at = clock_timestamp() from ops.incident_load as l"
+            " join ops.load using (load_id) where n.incident_id = l.incident_id and ops.load.run_ref = %s"
+            " and n.kind = 'open' and n.state = 'waiting' and n.next_try_at > clock_timestamp()",
+            [run_ref],
+        ).rowcount
+
+
 def find(connection: psycopg.Connection, incident_id: int) -> Incident:
     """One incident.
 

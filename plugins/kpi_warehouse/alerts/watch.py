@@ -101,12 +101,12 @@ def write_digest(now: datetime) -> bool:
     day = now.astimezone(JAPAN).date()
     with connect() as connection:
         connection.execute(
-            "insert into ops.watch (name, beat_at) values ('digest', '-infinity') on conflict do nothing"
+            "insert into ops.watch (name, beat_at) values ('digest', 'epoch') on conflict do nothing"
         )
         row = connection.execute("select beat_at from ops.watch where name = 'digest' for update").fetchone()
         assert row is not None
         since = row[0]
-        if since > datetime.min.replace(tzinfo=UTC) and since.astimezone(JAPAN).date() >= day:
+        if since.astimezone(JAPAN).date() >= day:
             return False
         incidents = (
             connection.cursor(row_factory=class_row(Incident))
