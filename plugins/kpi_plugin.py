@@ -1,9 +1,24 @@
 """Registers the library with Airflow. The scheduler imports what its tasks will need once, and every task inherits it."""
 
+from typing import Any
+
 from airflow.plugins_manager import AirflowPlugin
 
 
+class AcknowledgePage:
+    """The page behind signed links, imported with its first request: every task imports this module, none serves pages."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI."""
+        from kpi_warehouse.airflow.acknowledge import app
+
+        await app(scope, receive, send)
+
+
 class KpiPlugin(AirflowPlugin):
-    """Names the product in Airflow's list of plugins."""
+    """Names the product in Airflow's list of plugins, and gives the API server its one page."""
 
     name = "kpi_warehouse"
+    fastapi_apps: ClassVar[list[dict[str, Any]]] = [
+        {"app": AcknowledgePage(), "url_prefix": "/kpi", "name": "kpi_warehouse"}
+    ]

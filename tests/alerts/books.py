@@ -15,7 +15,9 @@ from kpi_warehouse.warehouse.ledger import open_load, step
 EXPO, MOVES, FLOWS = "expo", "estat_migration_monthly", "estat_migration_flow_monthly"
 
 
-def begin(feed: str, period: date | None = None, *, run_ref: str | None = None, version: str | None = None) -> int:
+def begin(
+    feed: str, period: date | None = None, *, run_ref: str | None = None, version: str | None = None
+) -> int:
     """Open a load."""
     contract: Contract = contract_of(feed)
     if version is not None:

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import pytest
-from sinks import MailSink, WebSink, mail_sink, web_sink
+from sinks import Addresses, MailSink, WebSink, mail_sink, web_sink
 
 from kpi_warehouse.alerts import office_hours, sender
 from kpi_warehouse.settings import settings
-
-Addresses = Callable[..., None]
 
 
 @pytest.fixture

@@ -36,7 +36,8 @@ def test_the_incident_stands_and_falls_with_the_record_of_the_failure() -> None:
     load_id = begin(MOVES, MAY)
     with connect() as connection:
         connection.execute(
-            "update ops.load set state = 'failed', error_code = 'estat.auth', error_ja = '' where load_id = %s", [load_id]
+            "update ops.load set state = 'failed', error_code = 'estat.auth', error_ja = '' where load_id = %s",
+            [load_id],
         )
         assert connection.execute("select count(*) from ops.incident").fetchone() == (1,)
         connection.rollback()
@@ -168,12 +169,12 @@ def test_an_answer_to_who_asked_is_no_incident(code: str) -> None:
 def test_every_code_of_the_program_has_a_cause_of_its_own_or_is_named_as_none() -> None:
     """A code that falls through to the last line of `ops.cause_code` was forgotten."""
     text = "\n".join(path.read_text("utf-8") for path in (PROJECT / "plugins/kpi_warehouse").rglob("*.py"))
-    raised = set(re.findall(r'"((?:estat|gate|file|reader|layout|landing|database|inbox|http|marts)\.[a-z_]+)"', text))
+    raised = set(
+        re.findall(r'"((?:estat|gate|file|reader|layout|landing|database|inbox|http|marts)\.[a-z_]+)"', text)
+    )
     raised -= {"marts.not_built", "marts.as_of_in_future"}  # of reading, not of loading or building
     assert len(raised) > 40
-    query = (
-        "select cause from ops.cause_code where %s like code_pattern order by length(code_pattern) desc limit 1"
-    )
+    query = "select cause from ops.cause_code where %s like code_pattern order by length(code_pattern) desc limit 1"
     assert [code for code in sorted(raised) if rows(query, code) == [("task_failed",)]] == []
 
 

@@ -3,20 +3,17 @@ tests/end_to_end/test_stack.py; here the tables it reads are made by hand with w
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
 from books import EXPO, MOVES, begin, build, fail, failed, owed, page, publish, rows, state
-from conftest import Addresses
-from sinks import WebSink
+from sinks import Addresses, WebSink
 
 from kpi_warehouse.alerts import reconcile as looking
 from kpi_warehouse.alerts import watch
@@ -97,7 +94,9 @@ def test_a_load_at_work_is_left_alone() -> None:
 def test_a_silent_scheduler_is_grave_and_ends_when_it_speaks(airflow: psycopg.Connection) -> None:
     airflow.execute("update job set latest_heartbeat = now() - interval '10 minutes'")
     reconcile()
-    assert [(i.cause, i.severity) for i in incidents() if i.cause == "scheduler_dead"] == [("scheduler_dead", "重大")]
+    assert [(i.cause, i.severity) for i in incidents() if i.cause == "scheduler_dead"] == [
+        ("scheduler_dead", "重大")
+    ]
     airflow.execute("update job set latest_heartbeat = now()")
     reconcile()
     assert causes() == []
@@ -121,8 +120,12 @@ def test_a_broken_dag_file_is_named_and_ends_when_it_is_mended(airflow: psycopg.
 
 def test_a_failed_task_that_left_no_word_is_told_once(airflow: psycopg.Connection) -> None:
     load_id = begin(EXPO, run_ref="expo/r1")
-    airflow.execute("insert into task_instance values ('expo', 'gate', 'r1', 2, 'failed', now(), now(), null)")
-    airflow.execute("insert into task_instance values ('maintenance', 'sweep', 'r2', 1, 'failed', now(), now(), null)")
+    airflow.execute(
+        "insert into task_instance values ('expo', 'gate', 'r1', 2, 'failed', now(), now(), null)"
+    )
+    airflow.execute(
+        "insert into task_instance values ('maintenance', 'sweep', 'r2', 1, 'failed', now(), now(), null)"
+    )
     reconcile()
     assert causes() == ["task_failed", "task_killed"]
     with connect() as connection:
@@ -139,13 +142,17 @@ def test_a_failed_task_that_left_no_word_is_told_once(airflow: psycopg.Connectio
 
 def test_a_failed_task_whose_load_said_why_is_not_told_twice(airflow: psycopg.Connection) -> None:
     fail(begin(EXPO, run_ref="expo/r1"), failed("file.kind"), "stage")
-    airflow.execute("insert into task_instance values ('expo', 'stage', 'r1', 1, 'failed', now(), now(), null)")
+    airflow.execute(
+        "insert into task_instance values ('expo', 'stage', 'r1', 1, 'failed', now(), now(), null)"
+    )
     reconcile()
     assert causes() == ["gate_rejected"]
 
 
 def test_a_build_that_was_killed_is_told(airflow: psycopg.Connection) -> None:
-    airflow.execute("insert into task_instance values ('marts', 'build', 'r1', 1, 'failed', now(), now(), null)")
+    airflow.execute(
+        "insert into task_instance values ('marts', 'build', 'r1', 1, 'failed', now(), now(), null)"
+    )
     reconcile()
     assert causes() == ["marts_failed"]
 
@@ -161,7 +168,9 @@ def test_a_task_without_a_sign_of_life_is_told(airflow: psycopg.Connection) -> N
     assert causes() == []
 
 
-def test_what_cannot_be_looked_at_is_not_over(airflow: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_looked_at_is_not_over(
+    airflow: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     airflow.execute("update job set latest_heartbeat = now() - interval '10 minutes'")
     reconcile()
     monkeypatch.delenv("KPI_AIRFLOW_DATABASE_URL")
@@ -198,7 +207,9 @@ def test_a_file_that_did_not_come_by_its_day_is_told_to_its_division() -> None:
     page(load_id, "a")
     publish(load_id, date(2024, 2, 1))
     reconcile()
-    assert EXPO in {i.feed for i in incidents() if i.cause == "not_delivered"}, "another year's file is not this one"
+    assert EXPO in {i.feed for i in incidents() if i.cause == "not_delivered"}, (
+        "another year's file is not this one"
+    )
     load_id = begin(EXPO)
     page(load_id, "b")
     assert missing[EXPO].period is not None
@@ -258,13 +269,19 @@ def test_a_round_pings_the_dead_man(addresses: Addresses, web: WebSink) -> None:
         connection.execute("insert into ops.watch (name, beat_at) values ('digest', now())")
     watch.watch_once()
     assert [request.path for request in web.requests] == ["/ping"]
-    assert rows("select beat_at > now() - interval '1 minute' from ops.watch where name = 'watch'") == [(True,)]
+    assert rows("select beat_at > now() - interval '1 minute' from ops.watch where name = 'watch'") == [
+        (True,)
+    ]
 
 
 def test_a_watcher_without_a_database_says_so_itself(
     addresses: Addresses, web: WebSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    addresses(f"engineer=hmac+http://:k@{web.address}/", KPI_WATCH_SECONDS="0", KPI_DATABASE_URL="postgresql://127.0.0.1:1/x")
+    addresses(
+        f"engineer=hmac+http://:k@{web.address}/",
+        KPI_WATCH_SECONDS="0",
+        KPI_DATABASE_URL="postgresql://127.0.0.1:1/x",
+    )
     stop = threading.Event()
     monkeypatch.setattr(stop, "wait", lambda _: len(web.requests) and stop.set())
     watch.watch(stop)
@@ -310,10 +327,12 @@ def test_days_the_office_is_open(day: date, open_: bool) -> None:
 def test_business_days_skip_the_new_year() -> None:
     assert add_business_days(date(2026, 12, 28), 1) == date(2027, 1, 4)
     assert business_days_between(date(2026, 12, 28), date(2027, 1, 5)) == 2
-    assert next_opening(datetime(2026, 12, 28, 8, 31, tzinfo=UTC)) == datetime(2027, 1, 4, 8, 30, tzinfo=JAPAN)
+    assert next_opening(datetime(2026, 12, 28, 8, 31, tzinfo=UTC)) == datetime(
+        2027, 1, 4, 8, 30, tzinfo=JAPAN
+    )
 
 
-def test_the_folder_of_the_mailbox_is_nobody_elses(tmp_path: Path) -> None:
+def test_nothing_half_written_stays_in_the_mailbox() -> None:
     fail(begin(MOVES, MAY), failed("gate.rejected"), "gate")
     deliver()
-    assert os.listdir(settings().home / "mailbox/tmp") == []
+    assert list((settings().home / "mailbox/tmp").iterdir()) == []

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 from books import EXPO, MOVES, begin, build, fail, failed, owed, page, publish, rows
-from conftest import Addresses
-from sinks import MailSink, WebSink, web_sink
+from sinks import Addresses, MailSink, WebSink, web_sink
 
 from kpi_warehouse.alerts.channels import channels_for, entries
 from kpi_warehouse.alerts.incidents import incidents, mute
@@ -42,7 +41,10 @@ def test_failure_and_recovery_are_one_thread_of_two_mails(addresses: Addresses, 
     build("published")
     assert (deliver().sent, deliver().sent) == (1, 0)
     first, second = mail.mails
-    assert str(first["Subject"]) == "【KPI取込エラー／要対応】住民基本台帳人口移動報告 月次（転入・転出・転入超過） 2024年5月：検査で差し戻し"
+    assert (
+        str(first["Subject"])
+        == "【KPI取込エラー／要対応】住民基本台帳人口移動報告 月次（転入・転出・転入超過） 2024年5月：検査で差し戻し"
+    )
     assert str(second["Subject"]).startswith("【復旧】")
     assert second["In-Reply-To"] == second["References"] == first["Message-ID"]
     body = second.get_content()
@@ -55,7 +57,17 @@ def test_a_body_says_what_where_how_much_and_what_to_do(addresses: Addresses, ma
     reject()
     deliver()
     body = str(mail.mails[0].get_content())
-    order = ["何が", "どこ", "影響KPI", "現在の表示", "推定原因", "手順", "担当", "期限", "問い合わせ番号：INC-1"]
+    order = [
+        "何が",
+        "どこ",
+        "影響KPI",
+        "現在の表示",
+        "推定原因",
+        "手順",
+        "担当",
+        "期限",
+        "問い合わせ番号：INC-1",
+    ]
     assert [word for word in order if word in body] == order
     assert [body.index(word) for word in order] == sorted(body.index(word) for word in order)
     assert "符号：gate.rejected" in body and "runbooks" in body
@@ -96,7 +108,9 @@ def test_alertmanager_gets_an_alert_and_its_end(addresses: Addresses, web: WebSi
     opened, ended = (json.loads(request.body)[0] for request in web.requests)
     assert web.requests[0].path == "/api/v2/alerts"
     assert opened["labels"] == ended["labels"]
-    assert datetime.fromisoformat(opened["endsAt"]) > datetime.now(UTC) > datetime.fromisoformat(ended["endsAt"])
+    assert (
+        datetime.fromisoformat(opened["endsAt"]) > datetime.now(UTC) > datetime.fromisoformat(ended["endsAt"])
+    )
 
 
 def test_line_works_gets_text_that_fits(addresses: Addresses, web: WebSink) -> None:
@@ -154,13 +168,17 @@ def test_addresses_by_owner_by_day_and_in_order() -> None:
     )
     settings.cache_clear()
     try:
+
         def names(*asked: object) -> list[str]:
             return [channel.name for channel in channels_for(*asked)]  # type: ignore[arg-type]
 
         assert names("商工政策課", "division", TUESDAY) == [
             "商工政策課:mailbox", "商工政策課:mailbox#2", "division:mailbox", "*:mailbox"
         ]  # fmt: skip
-        assert names("商工政策課", "division", date(2027, 4, 1))[:2] == ["商工政策課:mailbox", "division:mailbox"]
+        assert names("商工政策課", "division", date(2027, 4, 1))[:2] == [
+            "商工政策課:mailbox",
+            "division:mailbox",
+        ]
         assert names("住まい課", "division", TUESDAY) == ["division:mailbox", "*:mailbox"]
         assert names(None, "engineer", TUESDAY) == ["engineer:mailbox", "*:mailbox"]
         assert names(None, "escalation", TUESDAY) == ["*:mailbox"]
@@ -169,7 +187,9 @@ def test_addresses_by_owner_by_day_and_in_order() -> None:
         settings.cache_clear()
 
 
-@pytest.mark.parametrize("wrong", ["engineer", "engineer=", "=smtp://x", "engineer@soon=smtp://x?from=a&to=b"])
+@pytest.mark.parametrize(
+    "wrong", ["engineer", "engineer=", "=smtp://x", "engineer@soon=smtp://x?from=a&to=b"]
+)
 def test_a_wrong_entry_is_named_without_its_address(wrong: str) -> None:
     with pytest.raises(KpiError, match="KPI_ALERT_URLS の 2 番目") as error:
         entries(f"*=mailbox:///x {wrong}")
@@ -226,7 +246,9 @@ def test_a_mail_server_that_refuses_is_told_by_another_channel(
     mail.answer = "250 OK"
     # Something else arrives by that channel: what was given up is owed again.
     with connect() as connection:
-        connection.execute("update ops.channel_state set failures = 0, open_until = null, last_sent_at = clock_timestamp()")
+        connection.execute(
+            "update ops.channel_state set failures = 0, open_until = null, last_sent_at = clock_timestamp()"
+        )
     assert revive() == 1
     deliver()
     assert owed() == [("open", "sent"), ("open", "sent")] and len(mail.mails) == 1
@@ -246,7 +268,10 @@ def test_two_senders_at_once_send_each_message_once(addresses: Addresses, web: W
     for month in range(1, 13):
         reject(date(2024, month, 1))
     code = "from kpi_warehouse.alerts.sender import deliver; deliver()"
-    both = [subprocess.Popen([sys.executable, "-W", "ignore", "-c", code.replace("deliver()", OPEN_OFFICE)]) for _ in range(2)]
+    both = [
+        subprocess.Popen([sys.executable, "-W", "ignore", "-c", code.replace("deliver()", OPEN_OFFICE)])
+        for _ in range(2)
+    ]
     assert [process.wait(timeout=60) for process in both] == [0, 0]
     keys = [request.headers["Idempotency-Key"] for request in web.requests]
     assert sorted(keys) == sorted({f"INC-{n}/open" for n in range(1, 13)})
@@ -276,7 +301,10 @@ def test_a_sender_that_is_killed_loses_nothing_and_the_key_tells_the_double(
     addresses(f"engineer=hmac+http://:k@{web.address}/")
     reject()
     code = KILLED.replace("WHEN", repr(when))
-    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == -signal.SIGKILL
+    assert (
+        subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode
+        == -signal.SIGKILL
+    )
     assert deliver().sent == 0, "the lease still runs"
     with connect() as connection:
         connection.execute("update ops.notification set leased_until = clock_timestamp()")

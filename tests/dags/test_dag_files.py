@@ -35,7 +35,7 @@ FILES = [
     "uij_turn",
     "vacant_house_support",
 ]
-DAGS = sorted([*FEEDS, *FILES, "maintenance", "marts"])
+DAGS = sorted([*FEEDS, *FILES, "drill", "maintenance", "marts"])
 KNOWN: dict[str, Contract] = {contract.feed: contract for contract in contracts(settings().contracts)}
 TOKYO = "Asia/Tokyo"
 
@@ -69,9 +69,17 @@ def test_a_division_s_feed_begins_with_an_arrival_and_is_swept_each_hour(dagbag:
     assert dag.max_active_runs == 1
 
 
-def test_marts_and_maintenance_are_one_task_each(dagbag: DagBag) -> None:
-    assert list(dagbag.dags["marts"].task_dict) == ["build"]
-    assert list(dagbag.dags["maintenance"].task_dict) == ["sweep"]
+@pytest.mark.parametrize(
+    ("dag_id", "task_id"), [("marts", "build"), ("maintenance", "sweep"), ("drill", "drill")]
+)
+def test_what_serves_all_feeds_is_one_task_each(dagbag: DagBag, dag_id: str, task_id: str) -> None:
+    assert list(dagbag.dags[dag_id].task_dict) == [task_id]
+
+
+@pytest.mark.parametrize("dag_id", DAGS)
+def test_a_task_that_failed_for_good_is_told_without_further_waiting(dagbag: DagBag, dag_id: str) -> None:
+    for task in dagbag.dags[dag_id].tasks:
+        assert [callback.__name__ for callback in task.on_failure_callback] == ["given_up"]
 
 
 @pytest.mark.parametrize("feed", FEEDS)
@@ -238,7 +246,7 @@ def contracts_in(folder: Path, **changed: tuple[str, str]) -> Path:
 def test_a_draft_has_no_dag_and_marts_does_not_listen_to_it(read_dags: Any, tmp_path: Path) -> None:
     bag = read_dags(contracts_in(tmp_path, **{FLOWS: ("status: active", "status: draft")}))
     assert bag.import_errors == {}
-    assert sorted(bag.dags) == [MOVES, "maintenance", "marts"]
+    assert sorted(bag.dags) == ["drill", MOVES, "maintenance", "marts"]
     assert [asset.name for asset in bag.dags["marts"].timetable.asset_condition.objects] == [MOVES]
 
 
@@ -259,7 +267,7 @@ def test_a_typo_in_a_contract_is_an_import_error_with_file_and_line_and_stops_th
     line = next(number for number, text in enumerate(wrong.read_text("utf-8").splitlines(), 1) if new in text)
 
     bag = read_dags(folder)
-    assert sorted(bag.dags) == [MOVES, "maintenance", "marts"]
+    assert sorted(bag.dags) == ["drill", MOVES, "maintenance", "marts"]
     assert list(bag.import_errors) == ["contracts.py"]
     shown = bag.import_errors["contracts.py"]
     assert f"{wrong}:" in shown

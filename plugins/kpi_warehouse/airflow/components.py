@@ -48,7 +48,8 @@ def programs(
 ) -> list[Program]:
     """What runs: Airflow's components, and when no key is known the e-Stat simulator and a division's web server.
 
-    The triggerer serves deadlines and deferred waits, which a stack that is not `lasting` never comes to.
+    The triggerer serves deadlines and deferred waits, the watcher what nobody else notices: a stack that is not `lasting`
+    never comes to either, and sends its notifications itself.
     """
     running = [
         Program(
@@ -68,6 +69,7 @@ def programs(
     ]
     if lasting:
         running.append(Program("triggerer", ("-m", "airflow", "triggerer", "--skip-serve-logs"), 30))
+        running.append(Program("watcher", ("-m", "kpi_warehouse.cli", "watch"), 30))
     if simulator_port is not None:
         simulator = ("-m", "demo.estat", "--port", str(simulator_port), "--data", "published")
         running.insert(0, Program("estat-simulator", simulator, 5))

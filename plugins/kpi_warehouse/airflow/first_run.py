@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,7 @@ def run_everything(stack: Stack, supervisor: subprocess.Popen[bytes], out: Conso
     from kpi_warehouse.load import feeds
     from kpi_warehouse.sources.inbox_receive import receive_all
 
+    began = datetime.now(UTC)
     names = {contract.feed: contract.title_ja for contract in feeds()}
     receive_all(wait=True)  # while Airflow starts
     stack.wait_until_ready(supervisor, {*names, MARTS})
@@ -74,13 +76,36 @@ def run_everything(stack: Stack, supervisor: subprocess.Popen[bytes], out: Conso
     failures = [failure for run in finished if run.state != "success" for failure in _failures(api, run)]
     if not failures:
         _show(stack, out)
+    _tell(began, out)
     return failures
+
+
+def _tell(began: datetime, out: Console) -> None:
+    """Send what is owed (no watcher runs beside a single run) and show what this run sent."""
+    from kpi_warehouse.alerts.sender import deliver
+
+    deliver()
+    with connect() as connection:
+        sent = connection.execute(
+            "select subject_ja, channel, incident_id from ops.notification where sent_at >= %s order by sent_at",
+            [began],
+        ).fetchall()
+    if not sent:
+        return
+    mailbox = settings().home / "mailbox/new"
+    where = f"（{mailbox}）" if mailbox.exists() else ""
+    out.print(
+        f"送った知らせ {len(sent)} 通{where}　本文は `.venv/bin/kpi incident show 番号`", highlight=False
+    )
+    for subject, channel, incident in sent:
+        out.print(f"  ✉ {subject}　INC-{incident}　{channel}", highlight=False, markup=False)
 
 
 def _correct(
     api: AirflowApi, finished: list[Run], names: dict[str, str], progress: Progress, out: Console
 ) -> list[Run]:
     """A demo file that was sent back is handed in again corrected, as its division would do; the run that loads it counts."""
+    from kpi_warehouse.alerts.sender import deliver
     from kpi_warehouse.contract import FileSource
     from kpi_warehouse.load import contract_of
 
@@ -92,6 +117,8 @@ def _correct(
         corrected = drop_corrected(source.file_names)
         if corrected is None:
             continue
+        # Before its correction: a division hears of a file that was sent back, however soon it is mended.
+        deliver()
         out.print(f"[yellow]差し戻し[/yellow] {reason}", highlight=False)
         out.print(f"訂正版「{corrected}」が届いたとして、取り込み直します。", highlight=False)
         finished.remove(run)

@@ -58,7 +58,9 @@ class AirflowBook:
 
     def failed_since(self, since: datetime) -> list[TaskState]:
         """Tasks that ended as failed, all retries used, after an instant; in the order of their ends."""
-        return self._tasks("where ti.state = 'failed' and ti.end_date > %s order by ti.end_date limit 500", since)
+        return self._tasks(
+            "where ti.state = 'failed' and ti.end_date > %s order by ti.end_date limit 500", since
+        )
 
     def silent_tasks(self, seconds: float) -> list[TaskState]:
         """Tasks said to run whose process gave no sign for so long."""
@@ -101,6 +103,8 @@ def airflow_book() -> Iterator[AirflowBook | None]:
         yield None
         return
     plain = "postgresql://" + url.get_secret_value().split("://", 1)[1]
-    with psycopg.connect(plain, autocommit=True, connect_timeout=10, application_name="kpi_watch") as connection:
+    with psycopg.connect(
+        plain, autocommit=True, connect_timeout=10, application_name="kpi_watch"
+    ) as connection:
         connection.execute("set default_transaction_read_only = on")
         yield AirflowBook(connection)

@@ -28,11 +28,15 @@ class Drilled:
     recovered_seconds: float
 
 
+def watcher_sends() -> None:
+    """Nothing: a watcher runs, and sends."""
+
+
 def drill(send: Callable[[], object], patience_seconds: float = PATIENCE_SECONDS) -> Drilled:
     """Fail, wait for the message, recover, wait for the notice.
 
     Args:
-        send: called while waiting: `deliver` where no watcher runs, else nothing.
+        send: called while waiting: `deliver` where no watcher runs, else `watcher_sends`.
 
     Raises:
         KpiError: a message was not delivered in time. The drill stays in the book as missed.
@@ -76,7 +80,9 @@ def _open() -> tuple[int, int]:
 
 def _note(drill_id: int, column: str) -> None:
     with connect() as connection:
-        connection.execute(f"update ops.drill set {column} = clock_timestamp() where drill_id = %s", [drill_id])
+        connection.execute(
+            f"update ops.drill set {column} = clock_timestamp() where drill_id = %s", [drill_id]
+        )
 
 
 def _wait(load_id: int, kind: str, send: Callable[[], object], patience_seconds: float) -> None:

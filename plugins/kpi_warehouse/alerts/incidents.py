@@ -100,9 +100,7 @@ def report(connection: psycopg.Connection, trouble: Trouble) -> int:
 
 def settle(connection: psycopg.Connection, incident_id: int, resolution_ja: str) -> bool:
     """Resolve an incident, which owes its readers a notice; False when it was resolved before."""
-    row = connection.execute(
-        "select ops.settle_trouble(%s, %s)", [incident_id, resolution_ja]
-    ).fetchone()
+    row = connection.execute("select ops.settle_trouble(%s, %s)", [incident_id, resolution_ja]).fetchone()
     return bool(row and row[0])
 
 
@@ -129,7 +127,9 @@ def find(connection: psycopg.Connection, incident_id: int) -> Incident:
         .fetchone()
     )
     if found is None:
-        raise KpiError(f"INC-{incident_id} はありません。`kpi incident list` で確認してください。", "incident.unknown")
+        raise KpiError(
+            f"INC-{incident_id} はありません。`kpi incident list` で確認してください。", "incident.unknown"
+        )
     return found
 
 
@@ -155,7 +155,8 @@ def notifications(incident_id: int) -> list[dict[str, Any]]:
         return (
             connection.cursor(row_factory=dict_row)
             .execute(
-                "select * from ops.notification where incident_id = %s order by notification_id", [incident_id]
+                "select * from ops.notification where incident_id = %s order by notification_id",
+                [incident_id],
             )
             .fetchall()
         )
@@ -175,7 +176,9 @@ def acknowledge(incident_id: int, who: str) -> Incident:
     with connect() as connection:
         found = find(connection, incident_id)
         if found.resolved_at is not None:
-            raise KpiError(f"{found.reference} は復旧済みです（{found.resolution_ja}）。", "incident.resolved")
+            raise KpiError(
+                f"{found.reference} は復旧済みです（{found.resolution_ja}）。", "incident.resolved"
+            )
         connection.execute(
             "update ops.incident set acknowledged_at = clock_timestamp(), acknowledged_by = %s"
             " where incident_id = %s and acknowledged_at is null",
@@ -216,7 +219,9 @@ def mute(feed: str | None, cause: str | None, until: datetime, reason_ja: str) -
     with connect() as connection:
         known = [name for (name,) in connection.execute("select cause from ops.cause order by 1")]
         if cause is not None and cause not in known:
-            raise KpiError(f"原因「{cause}」はありません。{'、'.join(known)} のいずれかです。", "mute.unknown_cause")
+            raise KpiError(
+                f"原因「{cause}」はありません。{'、'.join(known)} のいずれかです。", "mute.unknown_cause"
+            )
         connection.execute(
             "insert into ops.mute (feed, cause, until, reason_ja) values (%s, %s, %s, %s)",
             [feed, cause, until, reason_ja.strip()],

@@ -204,7 +204,8 @@ def facts_of(connection: psycopg.Connection, incident: Incident, notification: d
     """Read what the message names: the file, the cells, the proposals, what is shown, and what changed."""
     load = incident.load_id
     delivery = connection.execute(
-        "select delivery_id, file_name from ops.delivery where load_id = %s order by delivery_id desc limit 1", [load]
+        "select delivery_id, file_name from ops.delivery where load_id = %s order by delivery_id desc limit 1",
+        [load],
     ).fetchone()
     broken = connection.execute(
         "select reason_ja, unexpected_count, observed from ops.gate_result where load_id = %s and not success"
@@ -243,7 +244,9 @@ def facts_of(connection: psycopg.Connection, incident: Incident, notification: d
         kpi_names={str(kpi): str(name) for kpi, name in names},
         values_now=(now[0] or {}) if now else {},
         changed_cells=[
-            f"{place}（提案 {found} → {proposed}）" for place, found, proposed, _ in proposals if place is not None
+            f"{place}（提案 {found} → {proposed}）"
+            for place, found, proposed, _ in proposals
+            if place is not None
         ],
         slips=_slips(delivery[0]) if delivery and notification["audience"] == "division" else (),
     )

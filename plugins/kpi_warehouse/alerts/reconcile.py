@@ -96,7 +96,9 @@ def _killed_loads(connection: psycopg.Connection, book: AirflowBook | None) -> I
 
 def _failed_tasks(connection: psycopg.Connection, book: AirflowBook) -> list[Trouble]:
     """Tasks that Airflow gave up and whose own record says nothing of it: killed, or never begun."""
-    row = connection.execute("select (detail ->> 'until')::timestamptz from ops.watch where name = 'failed_tasks'").fetchone()
+    row = connection.execute(
+        "select (detail ->> 'until')::timestamptz from ops.watch where name = 'failed_tasks'"
+    ).fetchone()
     since = row[0] if row else datetime.now(UTC) - LOOK_BACK
     found, until = [], since
     for task in book.failed_since(since):
@@ -113,8 +115,14 @@ def _failed_tasks(connection: psycopg.Connection, book: AirflowBook) -> list[Tro
 
 def _untold(connection: psycopg.Connection, task: TaskState) -> Trouble | None:
     if task.dag_id == "marts":
-        return None if _build_told(connection, task) else Trouble(
-            "marts_failed", "マートの構築が途中で終わりました。公開中の marts は変えていません。", code="marts.killed"
+        return (
+            None
+            if _build_told(connection, task)
+            else Trouble(
+                "marts_failed",
+                "マートの構築が途中で終わりました。公開中の marts は変えていません。",
+                code="marts.killed",
+            )
         )
     row = connection.execute(
         "select l.load_id, coalesce(l.requested_period, l.period_from), exists ("
@@ -131,7 +139,8 @@ def _untold(connection: psycopg.Connection, task: TaskState) -> Trouble | None:
 
 def _build_told(connection: psycopg.Connection, task: TaskState) -> bool:
     row = connection.execute(
-        "select exists (select from ops.build where state = 'failed' and finished_at >= %s)", [task.start_date]
+        "select exists (select from ops.build where state = 'failed' and finished_at >= %s)",
+        [task.start_date],
     ).fetchone()
     return bool(row and row[0])
 
@@ -153,7 +162,9 @@ def _scheduler(book: AirflowBook) -> Iterator[Trouble]:
     silence = book.scheduler_silence_seconds()
     if silence is not None and silence > SCHEDULER_SILENT_SECONDS:
         yield Trouble(
-            "scheduler_dead", "スケジューラーの心拍がありません。予定の取込は始まりません。", code="airflow.scheduler"
+            "scheduler_dead",
+            "スケジューラーの心拍がありません。予定の取込は始まりません。",
+            code="airflow.scheduler",
         )
 
 
@@ -166,7 +177,10 @@ def _lost_workers(book: AirflowBook) -> Iterator[Trouble]:
     for task in book.silent_tasks(TASK_SILENT_SECONDS):
         name = f"{task.dag_id}.{task.task_id}"
         yield Trouble(
-            "worker_lost", f"タスク {name} の実行役から応答がありません。", subject=f"{name} {task.run_id}", code="airflow.worker"
+            "worker_lost",
+            f"タスク {name} の実行役から応答がありません。",
+            subject=f"{name} {task.run_id}",
+            code="airflow.worker",
         )
 
 
@@ -244,7 +258,10 @@ def _disks() -> Iterator[Trouble]:
         total, _, free = shutil.disk_usage(place)
         if free < min(total * DISK_FREE_SHARE, DISK_FREE_BYTES):
             yield Trouble(
-                "disk_nearly_full", f"{name} の空きが {free / 2**30:.1f} GB（{free / total:.0%}）です。", subject=name, code="disk.free"
+                "disk_nearly_full",
+                f"{name} の空きが {free / 2**30:.1f} GB（{free / total:.0%}）です。",
+                subject=name,
+                code="disk.free",
             )
 
 
@@ -274,4 +291,6 @@ def _drills(connection: psycopg.Connection) -> Iterator[Trouble]:
         told = f"訓練 {number} の知らせが {DRILL_MINUTES} 分たっても届いていません。"
         yield Trouble("drill_missed", told, subject="late", code="drill.late")
     elif age > timedelta(days=DRILL_EVERY_DAYS):
-        yield Trouble("drill_missed", f"最後の訓練から {age.days} 日たちました。", subject="none", code="drill.none")
+        yield Trouble(
+            "drill_missed", f"最後の訓練から {age.days} 日たちました。", subject="none", code="drill.none"
+        )

@@ -146,12 +146,12 @@ def _not_to_be_sent(
     return "digested" if incident.severity == "情報" and incident.cause != "drill" else None
 
 
-def _candidates(
-    notification: dict[str, Any], incident: Incident | None, now: datetime
-) -> list[Channel]:
+def _candidates(notification: dict[str, Any], incident: Incident | None, now: datetime) -> list[Channel]:
     today = now.astimezone(JAPAN).date()
     if incident is not None and incident.cause == "sender_failing":
-        return [channel for channel in every_channel(today) if channel.name != incident.subject] or every_channel(today)
+        return [
+            channel for channel in every_channel(today) if channel.name != incident.subject
+        ] or every_channel(today)
     audience = "escalation" if notification["kind"] == "escalate" else str(notification["audience"])
     return channels_for(incident.owner_ja if incident else None, audience, today)
 
@@ -250,7 +250,9 @@ def _failed(
         )
         if last and (incident is None or incident.cause != "sender_failing"):
             told = f"通知経路「{channel.name}」へ届けられません：{error}"
-            report(connection, Trouble("sender_failing", told, subject=channel.name, code="alerts.dead_letter"))
+            report(
+                connection, Trouble("sender_failing", told, subject=channel.name, code="alerts.dead_letter")
+            )
     done.failed += 1
     done.dead += last
 
@@ -268,7 +270,8 @@ def revive() -> int:
 
 def _end(connection: psycopg.Connection, number: int, state: str) -> None:
     connection.execute(
-        "update ops.notification set state = %s, leased_until = null where notification_id = %s", [state, number]
+        "update ops.notification set state = %s, leased_until = null where notification_id = %s",
+        [state, number],
     )
 
 
@@ -284,4 +287,4 @@ def _put_off(connection: psycopg.Connection, number: int, until: datetime) -> No
 def _pause(failures: int) -> float:
     """Seconds until the next try: doubling, with jitter, so that senders do not come back together."""
     longest = min(settings().alert_retry_seconds * 2.0 ** min(failures - 1, 12), LONGEST_PAUSE_SECONDS)
-    return longest * random.uniform(0.5, 1.0)
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret

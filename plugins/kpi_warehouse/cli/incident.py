@@ -106,9 +106,7 @@ def close(
     out.print(f"{incidents.close(incident_id, reason).reference} を終わりにしました。", highlight=False)
 
 
-@app.command(
-    epilog="例：`kpi incident mute --feed expo --until 2027-01-04T08:30 --reason '年末年始の保守'`"
-)
+@app.command(epilog="例：`kpi incident mute --feed expo --until 2027-01-04T08:30 --reason '年末年始の保守'`")
 @reported
 def mute(
     until: Annotated[datetime, typer.Option("--until", help="この日時まで（日本時間）")],
@@ -126,14 +124,16 @@ def mute(
 @app.command(epilog="例：`kpi incident drill`（監視が動いていないときは `--send`）")
 @reported
 def drill(
-    send: Annotated[bool, typer.Option("--send", help="この場で送信もする（監視が動いていないとき）")] = False,
+    send: Annotated[
+        bool, typer.Option("--send", help="この場で送信もする（監視が動いていないとき）")
+    ] = False,
     minutes: Annotated[float, typer.Option(help="待つ長さ（分）")] = 5.0,
 ) -> None:
     """訓練：架空のフィードを失敗させ、知らせと復旧の知らせが届くまでの時間を測る。"""
     from kpi_warehouse.alerts import drill as drills
     from kpi_warehouse.alerts.sender import deliver
 
-    done = drills.drill(deliver if send else lambda: None, minutes * 60)
+    done = drills.drill(deliver if send else drills.watcher_sends, minutes * 60)
     out.print(
         f"訓練 {done.drill_id}：知らせ {done.told_seconds:.1f} 秒、復旧の知らせ {done.recovered_seconds:.1f} 秒",
         highlight=False,
@@ -144,13 +144,14 @@ def drill(
 @reported
 def channels() -> None:
     """通知経路の状態と、この7日間の通数（目安は週30通）を見る。"""
-    from kpi_warehouse.alerts.channels import check_addresses
+    from kpi_warehouse.alerts.channels import every_channel
     from kpi_warehouse.alerts.report import channel_use
     from kpi_warehouse.alerts.sender import BUDGET_A_WEEK
 
     table = Table("経路", "7日間の通数", "最後に届いた", "連続失敗", "休止の期限", "最後の誤り")
     used = channel_use()
-    for name in dict.fromkeys([*check_addresses(), *used]):
+    configured = [channel.name for channel in every_channel(datetime.now(JAPAN).date())]
+    for name in dict.fromkeys([*configured, *used]):
         row = used.get(name, {})
         table.add_row(
             name,
