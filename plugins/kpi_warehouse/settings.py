@@ -46,6 +46,8 @@ class Settings(BaseSettings):
 
     alert_urls: SecretStr | None = None
     alert_retry_seconds: float = 30.0
+    alert_lease_seconds: float = 120.0
+    alert_quiet_hours: bool = True
     web_url: str = ""
     link_secret: SecretStr | None = None
     deadman_url: SecretStr | None = None

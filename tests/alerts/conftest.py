@@ -26,12 +26,12 @@ def web() -> Iterator[WebSink]:
 
 @pytest.fixture
 def addresses(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> Addresses:
-    """Configure `KPI_ALERT_URLS`; tries follow each other at once, and it is a Tuesday morning."""
-    monkeypatch.setattr(sender, "is_open", lambda _: True)
+    """Configure `KPI_ALERT_URLS`; tries follow each other at once, at any hour."""
 
     def configure(*entries: str, **more: str) -> None:
         monkeypatch.setenv("KPI_ALERT_URLS", "\n".join(entries))
         monkeypatch.setenv("KPI_ALERT_RETRY_SECONDS", "0")
+        monkeypatch.setenv("KPI_ALERT_QUIET_HOURS", "false")
         for name, value in more.items():
             monkeypatch.setenv(name, value)
         settings.cache_clear()

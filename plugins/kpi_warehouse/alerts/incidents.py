@@ -23,6 +23,8 @@ COLUMNS = (
     " i.owner_ja, i.kpis, i.values_before, i.occurrences, i.opened_at, i.last_seen_at, i.acknowledged_at, i.acknowledged_by,"
     " i.resolved_at, i.resolution_ja, i.resolved_load_id, c.guess_ja, c.steps_ja, c.ends_with,"
     " (select max(load_id) from ops.incident_load as l where l.incident_id = i.incident_id) as load_id,"
+    " (select max(l.period_to) from ops.incident_load as k join ops.load as l using (load_id)"
+    " where k.incident_id = i.incident_id and l.feed = i.feed) as period_to,"
     " (select coalesce(array_agg(distinct l.feed order by l.feed), '{}') from ops.incident_load as l"
     " where l.incident_id = i.incident_id) as feeds"
 )
@@ -59,6 +61,7 @@ class Incident:
     steps_ja: list[str]
     ends_with: str
     load_id: int | None
+    period_to: date | None
     feeds: list[str]
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -95,28 +96,46 @@ def digest(entries: list[tuple[Incident, str]], flagged: list[str], day: date) -
 def headline(incident: Incident) -> str:
     """What and where, in one line: `移住定住の状況 2024年5月：検査で差し戻し`."""
     about = incident.feed_ja or incident.subject or "システム"
-    period = f" {incident.period.year}年{incident.period.month}月" if incident.period else ""
-    return f"{about}{period}：{incident.title_ja}"
+    return f"{about}{_period(incident)}：{incident.title_ja}"
+
+
+def _period(incident: Incident) -> str:
+    first, last = incident.period, incident.period_to
+    if first is None:
+        return ""
+    if last is None or last <= first:
+        return f" {first.year}年{first.month}月"
+    year = f"{last.year}年" if last.year != first.year else ""
+    return f" {first.year}年{first.month}月〜{year}{last.month}月"
 
 
 def _broken(incident: Incident, facts: Facts, kind: str, *, plain: bool) -> tuple[str, str]:
     words = {"update": "再度・", "escalate": "未確認・"}.get(kind, "")
     label = "未着" if incident.cause == "not_delivered" else f"KPI取込エラー／{words}{incident.severity}"
     first, *rest = incident.summary_ja.splitlines() or [""]
+    # Proposals and the slip have lines of their own.
+    details = facts.amounts or [
+        line for line in rest if line.startswith("・") and not line.startswith("・提案")
+    ]
     deadline = add_business_days(incident.opened_at.astimezone(JAPAN).date(), DAYS[incident.severity])
     lines = [
         f"何が　　：{first}",
-        *(f"　　　　　{line}" for line in rest[:MANY] if plain or not facts.amounts),
         f"どこ　　：{_where(incident, facts)}",
     ]
-    if facts.amounts:
-        lines.append(f"どれだけ：{'　'.join(facts.amounts[:MANY])}")
+    if details:
+        lines += [
+            "どれだけ：",
+            *(f"　{text if text.startswith('・') else '・' + text}" for text in details[:MANY]),
+        ]
+        if len(details) > MANY:
+            lines.append(f"　・ほか {len(details) - MANY} 件")
     if incident.occurrences > 1:
         lines.append(f"回数　　：{incident.occurrences} 回（最後 {_time(incident.last_seen_at)}）")
     lines += [
         f"影響KPI ：{_kpis(incident, facts)}",
         f"現在の表示：{_shown(incident, facts)}",
         f"推定原因：{' '.join(facts.proposals) or incident.guess_ja}",
+        *(f"返却票　：{name}" for name, _ in facts.slips),
         "手順　　：",
         *(f"　{number}. {text}" for number, text in enumerate(incident.steps_ja, start=1)),
         f"担当　　：{incident.owner_ja or 'データ担当'}",
@@ -134,9 +153,9 @@ def _recovered(incident: Incident, facts: Facts) -> tuple[str, str]:
     assert incident.resolved_at is not None
     before = incident.values_before or {}
     changes = [
-        f"・{_kpi_period(key, facts)}：{before.get(key) or 'なし'} → {value or 'なし'}"
-        for key, value in facts.values_now.items()
-        if before.get(key) != value
+        f"・{key}：{before.get(key, 'なし')} → {facts.values_now.get(key, 'なし')}"
+        for key in sorted({*before, *facts.values_now}, reverse=True)
+        if before.get(key) != facts.values_now.get(key)
     ]
     lines = [
         f"何が　　：{headline(incident)}",
@@ -163,11 +182,6 @@ def _where(incident: Incident, facts: Facts) -> str:
 
 def _kpis(incident: Incident, facts: Facts) -> str:
     return "、".join(f"{kpi} {facts.kpi_names.get(kpi, '')}".strip() for kpi in incident.kpis) or "なし"
-
-
-def _kpi_period(key: str, facts: Facts) -> str:
-    kpi, _, period = key.partition(" ")
-    return f"{kpi} {facts.kpi_names.get(kpi, '')} {period}"
 
 
 def _shown(incident: Incident, facts: Facts) -> str:
@@ -238,7 +252,7 @@ def facts_of(connection: psycopg.Connection, incident: Incident, notification: d
     return Facts(
         file_name=str(delivery[1]) if delivery else None,
         places=list(dict.fromkeys(places or [ref for (ref,) in held])),
-        amounts=[f"{reason} {count:,} 件" for reason, count, _ in broken],
+        amounts=[_amount(str(reason), int(count), observed or []) for reason, count, observed in broken],
         proposals=[str(text) for *_, text in proposals],
         shown_since=shown[0] if shown else None,
         kpi_names={str(kpi): str(name) for kpi, name in names},
@@ -250,6 +264,19 @@ def facts_of(connection: psycopg.Connection, incident: Incident, notification: d
         ],
         slips=_slips(delivery[0]) if delivery and notification["audience"] == "division" else (),
     )
+
+
+def _amount(reason_ja: str, count: int, observed: list[Any]) -> str:
+    """What does not hold, in figures where the finding has them, else by what was expected."""
+    first = observed[0] if observed and isinstance(observed[0], dict) else {}
+    more = f"　ほか {count - 1:,} 件" if count > 1 else ""
+    if first.get("stated") is not None and first.get("computed") is not None:
+        stated, computed = Decimal(str(first["stated"])), Decimal(str(first["computed"]))
+        label = f"{first['label']}（{first['place']}）" if first.get("place") else "計"
+        return (
+            f"{label}：書かれた値 {stated:,} ≠ 内訳の合計 {computed:,}（差 {abs(stated - computed):,}）{more}"
+        )
+    return f"{reason_ja.split('。', maxsplit=1)[0]} → 合わない値 {count:,} 件"
 
 
 def _slips(delivery_id: int) -> tuple[tuple[str, bytes], ...]:

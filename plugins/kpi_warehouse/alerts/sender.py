@@ -24,7 +24,6 @@ from kpi_warehouse.alerts.office_hours import JAPAN, is_open, next_opening
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
 
-LEASE_SECONDS = 120
 TRIES_A_CHANNEL = 3
 TRIES = 12
 BREAKER_OPENS_AFTER = 5
@@ -84,7 +83,7 @@ def deliver(limit: int = 1000) -> Delivered:
 
 
 def _claim(connection: psycopg.Connection) -> dict[str, Any] | None:
-    wanted = {"lease": LEASE_SECONDS, "wait": WAIT_FOR_BUILD_MINUTES}
+    wanted = {"lease": settings().alert_lease_seconds, "wait": WAIT_FOR_BUILD_MINUTES}
     return connection.cursor(row_factory=dict_row).execute(_CLAIM, wanted).fetchone()
 
 
@@ -102,7 +101,8 @@ def _deliver_one(connection: psycopg.Connection, notification: dict[str, Any], d
         _put_off(connection, number, _soonest(connection, candidates, now))
         done.put_off += 1
         return
-    if incident is not None and channel.disturbs and incident.severity != "重大" and not is_open(now):
+    rings = incident is not None and channel.disturbs and incident.severity != "重大"
+    if rings and settings().alert_quiet_hours and not is_open(now):
         _put_off(connection, number, next_opening(now))
         done.put_off += 1
         return

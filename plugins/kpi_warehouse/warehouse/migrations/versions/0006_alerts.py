@@ -270,30 +270,35 @@ declare
     opened boolean;
     seen boolean := true;
     tells text;
+    dedup text;
     number bigint;
 begin
     select * into strict known from ops.cause where cause = p_cause;
     select * into about from ops.feed where feed = p_feed;
     tells := case when known.audience = 'division' and coalesce(about.source, '') <> 'e-Stat' and p_feed is not null
         then 'division' else 'engineer' end;
-    insert into ops.incident (
-        dedup_key, cause, severity, feed, period, contract_version, subject, code, summary_ja, owner_ja, kpis, values_before
-    ) values (
-        concat_ws('|', p_cause,
-            case when known.shared then coalesce(about.source, 'system') else coalesce(p_feed, 'system') end,
-            case when not known.shared then p_period::text end, p_subject,
-            case when not known.shared then about.contract_version end),
-        p_cause, known.severity, case when not known.shared then p_feed end,
-        case when not known.shared then p_period end, case when not known.shared then about.contract_version end,
-        coalesce(p_subject, case when known.shared then about.source end), p_code, p_summary_ja,
-        case when not known.shared then about.owner_ja end, coalesce(about.kpis, '{}'), ops.kpi_values(about.kpis)
-    )
-    on conflict (dedup_key) where resolved_at is null do update set
-        last_seen_at = clock_timestamp(), code = coalesce(excluded.code, incident.code),
-        summary_ja = excluded.summary_ja,
-        kpis = (select coalesce(array_agg(distinct kpi order by kpi), '{}')
-            from unnest(incident.kpis || excluded.kpis) as kpi)
-    returning incident_id, xmax = 0 into number, opened;
+    dedup := concat_ws('|', p_cause,
+        case when known.shared then coalesce(about.source, 'system') else coalesce(p_feed, 'system') end,
+        case when not known.shared then p_period::text end, p_subject,
+        case when not known.shared then about.contract_version end);
+    update ops.incident set last_seen_at = clock_timestamp(), code = coalesce(p_code, code), summary_ja = p_summary_ja,
+        kpis = array(select distinct kpi from unnest(kpis || coalesce(about.kpis, '{}')) as kpi order by kpi)
+    where dedup_key = dedup and resolved_at is null returning incident_id into number;
+    opened := number is null;
+    if opened then
+        insert into ops.incident (
+            dedup_key, cause, severity, feed, period, contract_version, subject, code, summary_ja, owner_ja, kpis, values_before
+        ) values (
+            dedup, p_cause, known.severity, case when not known.shared then p_feed end,
+            case when not known.shared then p_period end, case when not known.shared then about.contract_version end,
+            coalesce(p_subject, case when known.shared then about.source end), p_code, p_summary_ja,
+            case when not known.shared then about.owner_ja end, coalesce(about.kpis, '{}'), ops.kpi_values(about.kpis)
+        )
+        -- Another transaction opened it between the two statements.
+        on conflict (dedup_key) where resolved_at is null do update set
+            last_seen_at = clock_timestamp(), summary_ja = excluded.summary_ja
+        returning incident_id, xmax = 0 into number, opened;
+    end if;
 
     if p_load_id is not null then
         select encode(sha256(string_agg(sha256, ' ' order by page)::bytea), 'hex') into sent_bytes
@@ -322,9 +327,12 @@ $$;
 
 create function ops.kpi_values(p_kpis text[]) returns jsonb
 language sql stable security definer set search_path = pg_catalog as $$
-    select jsonb_object_agg(row_key, coalesce(row ->> 'actual_value', ''))
+    select jsonb_object_agg(
+        concat_ws(' ', row ->> 'kpi_id', row ->> 'kpi_name', row ->> 'period_label'), (row ->> 'value') || (row ->> 'unit')
+    )
     from ops.published_row
-    where relation = 'mart_kpi_history' and published_to = 'infinity' and row ->> 'kpi_id' = any(p_kpis)
+    where relation = 'mart_kpi_history' and published_to = 'infinity'
+        and row ->> 'kpi_id' = any(p_kpis) and row ->> 'value' is not null
 $$;
 
 create function ops.settle_trouble(p_incident_id bigint, p_resolution_ja text, p_load_id bigint default null)
