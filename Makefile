@@ -10,7 +10,7 @@ STACK := $(BIN)/python -m kpi_warehouse.airflow.stack
 export GX_ANALYTICS_ENABLED := false
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
-.PHONY: help run up down status clean test check bench lock install
+.PHONY: help run up down status clean test check bench faults lock install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -47,6 +47,9 @@ check: install $(TOOLS)/.installed  ## contracts, generated files, lint, types: 
 
 bench: install $(PEERS)/.installed  ## the load path against psql \copy, pandas and dlt, as ratios
 	@$(BIN)/python -W ignore -m tests.bench
+
+faults: install  ## the fault campaign: no failed load may be lost or told twice (docs/reliability.md)
+	@$(BIN)/python -W ignore tests/alerts/campaign.py --failures 240
 
 lock: install  ## compile requirements.in into requirements.txt, with hashes
 	@$(BIN)/uv pip compile --quiet --upgrade requirements.in -o requirements.txt --generate-hashes --python-version 3.11 --no-annotate --custom-compile-command 'make lock'

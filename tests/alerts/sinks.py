@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,11 +25,12 @@ Addresses = Callable[..., None]
 
 @dataclass
 class MailSink:
-    """A mail server. `answer` is what it says to each message; anything but 250 is a refusal."""
+    """A mail server. `arrivals`: idempotency key and time of each message. `answer` is what it says to each message; anything but 250 is a refusal."""
 
     port: int = 0
     answer: str = "250 OK"
     mails: list[EmailMessage] = field(default_factory=list)
+    arrivals: list[tuple[str, float]] = field(default_factory=list)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.answer.startswith("250"):
@@ -36,6 +38,7 @@ class MailSink:
             mail = message_from_bytes(envelope.content, policy=default)
             assert isinstance(mail, EmailMessage)
             self.mails.append(mail)
+            self.arrivals.append((str(mail["X-Idempotency-Key"]), time.time()))
         return self.answer
 
     @property
@@ -73,6 +76,7 @@ class WebSink:
     port: int = 0
     status: int = 200
     requests: list[Request] = field(default_factory=list)
+    arrivals: list[tuple[str, float]] = field(default_factory=list)
 
     @property
     def address(self) -> str:
@@ -92,6 +96,7 @@ def web_sink(*, tls: bool = False) -> Iterator[WebSink]:
                 return
             if sink.status < 300:
                 sink.requests.append(Request(self.path, dict(self.headers), body))
+                sink.arrivals.append((self.headers.get("Idempotency-Key", ""), time.time()))
             self.send_response(sink.status)
             self.send_header("Content-Length", "2")
             self.end_headers()

@@ -83,6 +83,18 @@ def test_a_load_whose_process_was_killed_is_told_and_its_successor_ends_it() -> 
     assert causes() == []
 
 
+def test_a_killed_load_that_was_made_good_is_nobodys_trouble() -> None:
+    killed = begin(EXPO, MAY)
+    with connect() as connection:
+        connection.execute("insert into ops.step (load_id, verb) values (%s, 'gate')", [killed])
+    publish(begin(EXPO, MAY), MAY)
+    reconcile()
+    assert causes() == []
+    with connect() as connection:
+        connection.execute("update ops.load set state = 'abandoned' where load_id = %s", [killed])
+    assert causes() == []
+
+
 def test_a_load_at_work_is_left_alone() -> None:
     from kpi_warehouse.warehouse.ledger import step
 

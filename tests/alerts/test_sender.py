@@ -347,6 +347,23 @@ def test_more_than_people_read_goes_to_the_digest(addresses: Addresses, web: Web
     assert [state for _, state in owed()[-2:]] == ["digested", "sent"]
 
 
+def test_a_recovery_goes_the_way_its_opening_went(addresses: Addresses, web: WebSink) -> None:
+    """The week's share was used up between the two: who heard of the trouble hears that it is over."""
+    addresses(f"engineer=hmac+http://:k@{web.address}/")
+    with connect() as connection:
+        connection.execute("select ops.report_trouble('not_published', %s, %s, null, '遅れ')", [MOVES, MAY])
+    assert deliver().sent == 1
+    with connect() as connection:
+        connection.execute(
+            "insert into ops.notification (kind, audience, idempotency_key, state, channel, sent_at)"
+            " select 'open', 'engineer', n::text, 'sent', 'engineer:hmac', clock_timestamp() from generate_series(1, %s) as n",
+            [BUDGET_A_WEEK],
+        )
+    publish(begin(MOVES, MAY), MAY)
+    build("published")
+    assert deliver().sent == 1
+
+
 def test_the_mailbox_keeps_one_copy_of_a_message_sent_twice(warehouse: str, tmp_path: Path) -> None:
     reject()
     deliver()

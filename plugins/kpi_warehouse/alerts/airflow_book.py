@@ -35,6 +35,11 @@ class TaskState:
     last_heartbeat_at: datetime | None
 
     @property
+    def name(self) -> str:
+        """What tells this try of this task of this run from all others."""
+        return f"{self.dag_id}.{self.task_id} {self.run_id} {self.try_number}"
+
+    @property
     def run_ref(self) -> str:
         """How `ops.load` names the run."""
         return f"{self.dag_id}/{self.run_id}"

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 from croniter import croniter
+from psycopg.types.json import Jsonb
 
 from kpi_warehouse.alerts.airflow_book import AirflowBook, TaskState, airflow_book
 from kpi_warehouse.alerts.incidents import Trouble, report, settle
@@ -34,6 +35,7 @@ DISK_FREE_SHARE, DISK_FREE_BYTES = 0.05, 5 * 2**30
 DRILL_EVERY_DAYS = 8
 DRILL_MINUTES = 10
 LOOK_BACK = timedelta(days=7)
+OVERLAP = timedelta(minutes=10)
 
 
 def reconcile() -> int:
@@ -84,6 +86,7 @@ def _killed_loads(connection: psycopg.Connection, book: AirflowBook | None) -> I
         " and (l.heartbeat_at < clock_timestamp() - make_interval(mins => %s)"
         " or (s.verb is not null and l.run_ref is null))"
         " and not exists (select from ops.incident_load as known where known.load_id = l.load_id)"
+        " and not ops.overtaken(l.feed, l.load_id, coalesce(l.requested_period, l.period_from))"
         " and not exists (select from pg_locks where locktype = 'advisory' and classid = %s and objid = l.load_id::integer"
         " and granted and database = (select oid from pg_database where datname = current_database()))",
         [LOOK_BACK, LOAD_SILENT_MINUTES, LOAD_LOCK],
@@ -95,20 +98,24 @@ def _killed_loads(connection: psycopg.Connection, book: AirflowBook | None) -> I
 
 
 def _failed_tasks(connection: psycopg.Connection, book: AirflowBook) -> list[Trouble]:
-    """Tasks that Airflow gave up and whose own record says nothing of it: killed, or never begun."""
+    """Tasks that Airflow gave up and whose own record says nothing of it: killed, or never begun. Each is looked at once."""
     row = connection.execute(
-        "select (detail ->> 'until')::timestamptz from ops.watch where name = 'failed_tasks'"
+        "select (detail ->> 'until')::timestamptz, detail -> 'known' from ops.watch where name = 'failed_tasks'"
     ).fetchone()
-    since = row[0] if row else datetime.now(UTC) - LOOK_BACK
-    found, until = [], since
-    for task in book.failed_since(since):
-        until = max(until, task.end_date or since)
-        if (trouble := _untold(connection, task)) is not None:
-            found.append(trouble)
+    since, known = (row[0], set(row[1])) if row else (datetime.now(UTC) - LOOK_BACK, set())
+    failed = book.failed_since(since)
+    found = [
+        trouble
+        for task in failed
+        if task.name not in known and (trouble := _untold(connection, task)) is not None
+    ]
+    # Airflow writes an end down some time after it: the last minutes are looked at again, and those known are left out.
+    until = max([since, *(task.end_date - OVERLAP for task in failed if task.end_date is not None)])
+    detail = {"until": until.isoformat(), "known": [task.name for task in failed]}
     connection.execute(
-        "insert into ops.watch (name, beat_at, detail) values ('failed_tasks', clock_timestamp(), jsonb_build_object('until', %s::timestamptz))"
+        "insert into ops.watch (name, beat_at, detail) values ('failed_tasks', clock_timestamp(), %s)"
         " on conflict (name) do update set beat_at = excluded.beat_at, detail = excluded.detail",
-        [until],
+        [Jsonb(detail)],
     )
     return found
 

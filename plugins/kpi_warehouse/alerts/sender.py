@@ -27,7 +27,7 @@ from kpi_warehouse.warehouse.connection import connect
 TRIES_A_CHANNEL = 3
 TRIES = 12
 BREAKER_OPENS_AFTER = 5
-LONGEST_PAUSE_SECONDS = 3600.0
+LONGEST_PAUSE_TIMES = 120
 # A recovery waits this long for the marts, to say which KPI changed from what to what.
 WAIT_FOR_BUILD_MINUTES = 15
 # More than 30–50 messages a week and channel, and people stop reading them (vendors' own surveys).
@@ -106,7 +106,7 @@ def _deliver_one(connection: psycopg.Connection, notification: dict[str, Any], d
         _put_off(connection, number, next_opening(now))
         done.put_off += 1
         return
-    if incident is not None and _over_budget(connection, channel, incident):
+    if incident is not None and _for_digest(connection, channel, incident, notification):
         _end(connection, number, "digested")
         done.put_off += 1
         return
@@ -179,7 +179,16 @@ def _soonest(connection: psycopg.Connection, candidates: list[Channel], now: dat
     return row[0] if row and row[0] else now + timedelta(seconds=settings().alert_retry_seconds)
 
 
-def _over_budget(connection: psycopg.Connection, channel: Channel, incident: Incident) -> bool:
+def _for_digest(
+    connection: psycopg.Connection, channel: Channel, incident: Incident, notification: dict[str, Any]
+) -> bool:
+    """Whether a channel has had its share of the week. A recovery goes the way its opening went."""
+    if notification["kind"] == "resolve":
+        row = connection.execute(
+            "select state = 'digested' from ops.notification where incident_id = %s and kind = 'open'",
+            [incident.incident_id],
+        ).fetchone()
+        return bool(row and row[0])
     if incident.severity not in ("注意", "情報") or not channel.disturbs:
         return False
     row = connection.execute(
@@ -286,5 +295,5 @@ def _put_off(connection: psycopg.Connection, number: int, until: datetime) -> No
 
 def _pause(failures: int) -> float:
     """Seconds until the next try: doubling, with jitter, so that senders do not come back together."""
-    longest = min(settings().alert_retry_seconds * 2.0 ** min(failures - 1, 12), LONGEST_PAUSE_SECONDS)
+    longest: float = settings().alert_retry_seconds * min(2 ** min(failures - 1, 12), LONGEST_PAUSE_TIMES)
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret

@@ -348,9 +348,10 @@ begin
         return false;
     end if;
     -- Trouble that passed before anybody was to be told of it is told to nobody.
-    update ops.notification set state = 'cancelled'
-    where incident_id = p_incident_id and state = 'waiting' and attempts = 0 and kind = 'open'
-        and next_try_at > clock_timestamp() and sent_at is null;
+    update ops.notification as n set state = 'cancelled'
+    from ops.incident as i join ops.cause as c using (cause)
+    where n.incident_id = p_incident_id and i.incident_id = p_incident_id and n.state = 'waiting' and n.attempts = 0
+        and n.kind = 'open' and clock_timestamp() < n.created_at + c.patience;
     update ops.notification set state = 'cancelled'
     where incident_id = p_incident_id and state = 'waiting' and attempts = 0 and kind = 'escalate';
     select bool_or(state <> 'cancelled'), min(audience) into told, tells
@@ -389,6 +390,15 @@ begin
 end
 $$;
 
+-- Whether a later load made good what this one did not do: then nobody needs to hear of it.
+create function ops.overtaken(p_feed text, p_load_id bigint, p_period date) returns boolean
+language sql stable set search_path = pg_catalog as $$
+    select exists (
+        select from ops.load where feed = p_feed and load_id > p_load_id and state in ('published', 'unchanged')
+            and (p_period is null or period_from is null or p_period between period_from and period_to)
+    )
+$$;
+
 create function ops.load_changed() returns trigger
 language plpgsql security definer set search_path = pg_catalog as $$
 declare
@@ -403,7 +413,7 @@ begin
             perform ops.report_trouble(known, new.feed, period, new.error_code,
                 coalesce(new.error_ja, '検査に合わないため受け入れませんでした。'), new.load_id);
         end if;
-    elsif new.state = 'abandoned' then
+    elsif new.state = 'abandoned' and not ops.overtaken(new.feed, new.load_id, period) then
         perform ops.report_trouble('task_killed', new.feed, period, 'load.abandoned',
             '処理が途中で止まったままのため、取込を取りやめました。', new.load_id);
     elsif new.state = 'waiting' and new.error_code = 'load.overdue' then
