@@ -51,13 +51,15 @@ URL_FEED = "line_subscribers"
 class Problem:
     """A problem that was made: what its incident is known by, and how it is mended.
 
-    `needs_watch`: nobody but the watcher can notice it, so it may be mended only after it was noticed.
+    `needs_watch`: nobody but the watcher can notice it, so it may be mended only after it was noticed. `optional`: it was over
+    before that, by something else, so there may be an incident or none.
     """
 
     key: Key
     mend: Callable[[], object]
     needs_watch: bool = False
     open: bool = True
+    optional: bool = False
 
 
 class Breaks:
@@ -67,7 +69,7 @@ class Breaks:
         self.chance, self.home = chance, home
         self.problems: list[Problem] = []
         self.numbers = itertools.count(1)
-        self.shared: set[str] = set()
+        self.shared: dict[str, set[str]] = {"source_down": set(), "wrong_key": set()}
         self.files = [c.feed for c in feeds() if isinstance(c.source, FileSource) and c.feed != URL_FEED]
         self._await_files()
 
@@ -121,6 +123,11 @@ class Breaks:
         )
         return bool(found)
 
+    def _close(self, cause: str) -> None:
+        for problem in self.problems:
+            if problem.key[0] == cause:
+                problem.open = False
+
     def _ever(self, key: Key) -> bool:
         return bool(rows("select 1 from ops.incident where (cause, feed, period) = (%s, %s, %s)", *key))
 
@@ -148,6 +155,8 @@ class Breaks:
         load_id = self._begin(feed, month)
         page(load_id, f"{feed} {month}")
         publish(load_id, month)
+        if feed == URL_FEED:
+            self._close("storage_failed")
 
     def _begin(self, feed: str, month: date | None, tag: str = "mend") -> int:
         return open_load(contract_of(feed), period=month, trigger=tag, run_ref=None, forced=False)
@@ -188,8 +197,8 @@ class Breaks:
             publish(self._begin(feed, month), month)
             for problem in [p for p in self.problems if p.key[1:] == (feed, month)]:
                 problem.open = False  # whatever else was wrong with this delivery is over too
-                if problem.key[0] == "task_killed" and not self._ever(problem.key):
-                    self.problems.remove(problem)  # made good before anybody noticed
+                # Made good before anybody noticed; unless the watcher is about to say so this very moment.
+                problem.optional |= problem.key[0] == "task_killed" and not self._ever(problem.key)
 
         self._note((cause, feed, month), mend, needs_watch=cause == "task_killed")
         return kill
@@ -211,17 +220,21 @@ class Breaks:
         feed = self.chance.choice([MOVES, FLOWS])
         code, cause = self.chance.choice([("estat.connection", "source_down"), ("estat.auth", "wrong_key")])
         _fail(feed, self._month(next(self.numbers)), "source", code, "fetch")
-        self.shared.add(feed)
+        self.shared[cause].add(feed)
         self._note((cause, "e-Stat", None), self._answer)
         return False
 
     def _answer(self) -> None:
-        for feed in sorted(self.shared):
+        for feed in (MOVES, FLOWS):
             state(self._begin(feed, None), "fetched")
-        self.shared.clear()
-        for problem in self.problems:
-            if problem.key[1] == "e-Stat":
-                problem.open = False
+            self._answered(feed)
+
+    def _answered(self, feed: str) -> None:
+        """The source answered this feed; what was wrong for it alone is over."""
+        for cause, left in self.shared.items():
+            left.discard(feed)
+            if not left:
+                self._close(cause)
 
     def storage(self) -> bool | None:
         """The server goes away under a load."""
@@ -260,9 +273,8 @@ class Breaks:
 
     def _build(self) -> None:
         build("published")
-        for problem in self.problems:
-            if problem.key[0] in ("marts_failed", "marts_stale"):
-                problem.open = False
+        self._close("marts_failed")
+        self._close("marts_stale")
 
     def stale(self) -> bool | None:
         """The marts did not follow a load."""
@@ -376,22 +388,15 @@ class Breaks:
         month = self._month(next(self.numbers))
         load_id = self._begin(MOVES, month, "overdue")
         state(load_id, "waiting")  # the source answered, which ends what it did not
-        self._forget(MOVES)
+        self._answered(MOVES)
         note_overdue(MOVES)
 
         def publish_month() -> None:
             publish(load_id, month)
-            self._forget(MOVES)
+            self._answered(MOVES)
 
         self._note(("not_published", MOVES, month), publish_month)
         return False
-
-    def _forget(self, feed: str) -> None:
-        self.shared.discard(feed)
-        if not self.shared:
-            for problem in self.problems:
-                if problem.key[1] == "e-Stat":
-                    problem.open = False
 
 
 def _fail(feed: str, month: date, tag: str, code: str, verb: str) -> None:

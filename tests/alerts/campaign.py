@@ -188,12 +188,13 @@ class Campaign:
                 " left join ops.notification as n on n.incident_id = i.incident_id and n.kind = 'open'"
                 " where i.cause <> 'sender_failing' order by 1"
             ).fetchall()
-        expected = Counter(problem.key for problem in problems)
+        expected = Counter(problem.key for problem in problems if not problem.optional)
+        possible = Counter(problem.key for problem in problems)
         found = Counter((cause, subject, period) for _, cause, subject, period, *_ in rows)
         result = self.result
-        result.problems, result.incidents = len(problems), len(rows)
+        result.problems, result.incidents = expected.total(), len(rows)
         result.lost += [f"no incident: {key}" for key in (expected - found).elements()]
-        result.duplicates += [f"one incident too many: {key}" for key in (found - expected).elements()]
+        result.duplicates += [f"one incident too many: {key}" for key in (found - possible).elements()]
         latencies = []
         for number, cause, subject, _, opened_at, state, resolved, _ in rows:
             name = f"INC-{number} {cause} {subject}"

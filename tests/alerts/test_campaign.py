@@ -24,7 +24,9 @@ def test_no_failure_is_lost_and_none_is_told_twice() -> None:
         assert line in ended.stdout
 
 
-@pytest.mark.parametrize(("sabotage", "found"), [("lose", "not delivered"), ("double", "told under another key")])
+@pytest.mark.parametrize(
+    ("sabotage", "found"), [("lose", "not delivered"), ("double", "told under another key")]
+)
 def test_a_sabotaged_sender_makes_the_campaign_fail(sabotage: str, found: str) -> None:
     ended = campaign("--failures", "12", "--sabotage", sabotage)
     assert ended.returncode == 1

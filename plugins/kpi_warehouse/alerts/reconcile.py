@@ -64,6 +64,13 @@ def reconcile() -> int:
 
 
 def _end_what_is_over(connection: psycopg.Connection, still: set[int], *, with_airflow: bool) -> None:
+    # A good load may have ended between the look and the report.
+    overtaken = connection.execute(
+        "select i.incident_id from ops.incident as i where i.cause = 'task_killed' and i.resolved_at is null and (select"
+        " bool_and(ops.overtaken(l.feed, l.load_id, i.period)) from ops.incident_load as l where l.incident_id = i.incident_id)"
+    ).fetchall()
+    for (number,) in overtaken:
+        settle(connection, number, "正しく取り込みました。")
     rows = connection.execute(
         "select i.incident_id, i.cause from ops.incident as i join ops.cause as c using (cause)"
         " where i.resolved_at is null and c.ends_with = 'watch'"
@@ -87,14 +94,25 @@ def _killed_loads(connection: psycopg.Connection, book: AirflowBook | None) -> I
         " or (s.verb is not null and l.run_ref is null))"
         " and not exists (select from ops.incident_load as known where known.load_id = l.load_id)"
         " and not ops.overtaken(l.feed, l.load_id, coalesce(l.requested_period, l.period_from))"
-        " and not exists (select from pg_locks where locktype = 'advisory' and classid = %s and objid = l.load_id::integer"
-        " and granted and database = (select oid from pg_database where datname = current_database()))",
-        [LOOK_BACK, LOAD_SILENT_MINUTES, LOAD_LOCK],
+        " order by l.load_id",
+        [LOOK_BACK, LOAD_SILENT_MINUTES],
     ).fetchall()
     for load_id, feed, period, run_ref, verb in rows:
-        if run_ref is None or run_ref not in at_work:
+        if (run_ref is None or run_ref not in at_work) and _abandoned(connection, load_id):
             told = f"処理（{verb or '待ち'}）が途中で止まりました。何も公表していません。"
             yield Trouble("task_killed", told, feed, period, code="load.killed", load_id=load_id)
+
+
+def _abandoned(connection: psycopg.Connection, load_id: int) -> bool:
+    """Whether an unfinished load is in nobody's hands. Asked under its lock: one that ends this very moment is finished."""
+    locked = connection.execute("select pg_try_advisory_lock(%s, %s)", [LOAD_LOCK, load_id]).fetchone()
+    if not (locked and locked[0]):
+        return False
+    row = connection.execute(
+        "select state in ('open', 'fetched', 'staged', 'gated') from ops.load where load_id = %s", [load_id]
+    ).fetchone()
+    connection.execute("select pg_advisory_unlock(%s, %s)", [LOAD_LOCK, load_id])
+    return bool(row and row[0])
 
 
 def _failed_tasks(connection: psycopg.Connection, book: AirflowBook) -> list[Trouble]:

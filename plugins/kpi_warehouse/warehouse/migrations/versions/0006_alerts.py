@@ -144,7 +144,7 @@ create table ops.drill (
 );
 comment on table ops.drill is '通知訓練：異常の発生から、知らせの到達、復旧の知らせまで';
 
-grant select on ops.feed, ops.cause, ops.incident, ops.incident_load, ops.notification, ops.drill to kpi_transformer;
+grant select on ops.feed, ops.cause, ops.cause_code, ops.incident, ops.incident_load, ops.notification, ops.drill to kpi_transformer;
 """
 
 CAUSES = """
