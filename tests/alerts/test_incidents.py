@@ -178,6 +178,13 @@ def test_every_code_of_the_program_has_a_cause_of_its_own_or_is_named_as_none() 
     assert [code for code in sorted(raised) if rows(query, code) == [("task_failed",)]] == []
 
 
+def test_every_cause_has_a_section_of_the_runbooks_and_no_section_is_left_over() -> None:
+    sections = re.findall(
+        r"^## (\w+)$", (PROJECT / "docs/runbooks/README.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert sorted(sections) == [cause for (cause,) in rows("select cause from ops.cause order by 1")]
+
+
 def test_acknowledged_by_a_desk_once() -> None:
     fail(begin(MOVES, MAY), failed("gate.rejected"), "gate")
     (incident,) = incidents()

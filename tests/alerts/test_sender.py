@@ -164,7 +164,7 @@ def test_a_division_gets_its_slip_and_no_codes(addresses: Addresses, mail: MailS
 def test_addresses_by_owner_by_day_and_in_order() -> None:
     os.environ["KPI_ALERT_URLS"] = (
         "*=mailbox:///all 商工政策課=mailbox:///a 商工政策課=mailbox:///b"
-        " 商工政策課@2027-04-01=mailbox:///new division=mailbox:///d engineer=mailbox:///e"
+        " 商工政策課@2027-04-01=mailbox:///new division=mailbox:///d engineer=mailbox:///e 企画振興部_地域振興課=mailbox:///f"
     )
     settings.cache_clear()
     try:
@@ -179,6 +179,7 @@ def test_addresses_by_owner_by_day_and_in_order() -> None:
             "商工政策課:mailbox",
             "division:mailbox",
         ]
+        assert names("企画振興部 地域振興課", "division", TUESDAY)[0] == "企画振興部_地域振興課:mailbox"
         assert names("住まい課", "division", TUESDAY) == ["division:mailbox", "*:mailbox"]
         assert names(None, "engineer", TUESDAY) == ["engineer:mailbox", "*:mailbox"]
         assert names(None, "escalation", TUESDAY) == ["*:mailbox"]

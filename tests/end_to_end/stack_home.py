@@ -141,6 +141,7 @@ class Book:
     loads: list[tuple[Any, ...]]
     builds: list[tuple[Any, ...]]
     rows: list[tuple[Any, ...]]
+    run_types: set[str]
 
 
 def book(home: Home) -> Book:
@@ -151,6 +152,7 @@ def book(home: Home) -> Book:
         home.rows("select feed, state, error_code from ops.load order by load_id"),
         home.rows("select build_id from ops.build where state = 'published' order by build_id"),
         home.rows(f"{history} order by 1"),
+        {kind for (kind,) in home.rows("select distinct run_type from dag_run", "airflow")},
     )
 
 

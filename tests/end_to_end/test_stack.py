@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from openpyxl import load_workbook
 from stack_home import FLOWS, MOVES, Book, Ended, Home, book, errors_in_logs, soon, tables_that_hold
 
@@ -58,6 +59,7 @@ def test_one_command_loads_every_feed_and_prints_the_board(first: tuple[Ended, E
     assert "模擬サーバー" in ended.output
     assert {load[0] for load in held.loads} == FEEDS
     assert {load[:2] for load in held.loads if load[1] != "published"} == {(BRIEFING, "rejected")}
+    assert held.run_types == {"manual"}, "a sweep that falls due takes no file of this run"
     assert len(held.builds) == 1
     assert [row[1] for row in held.rows] == [53_016, 12_384]
 
@@ -74,6 +76,16 @@ def test_a_file_with_a_lost_digit_is_sent_back_and_its_correction_taken(
     slip = re.search(r"差し戻し票：(.+)", output)
     assert slip is not None
     assert load_workbook(slip[1].strip()).sheetnames[0] == "差し戻し票"
+
+
+def test_the_division_is_told_of_its_file_and_of_its_recovery(
+    home: Home, first: tuple[Ended, Ended, Book]
+) -> None:
+    told = re.findall(r"^  ✉ (【.+?】)移住定住の状況.*INC-(\d+)　mailbox$", first[0].output, re.MULTILINE)
+    assert [subject for subject, _ in told] == ["【KPI取込エラー／要対応】", "【復旧】"]
+    assert len({number for _, number in told}) == 1
+    mails = [mail.read_bytes() for mail in (home.path / "mailbox/new").iterdir()]
+    assert sum(f"X-Idempotency-Key: INC-{told[0][1]}/".encode() in mail for mail in mails) == 2
 
 
 def test_figures_of_every_department_are_printed(first: tuple[Ended, Ended, Book]) -> None:
@@ -143,6 +155,9 @@ def test_a_refused_key_is_told_with_task_reason_and_log(refused: Refused) -> Non
     assert len(logs) == 2
     assert all("認証" in path.read_text(encoding="utf-8") for path in logs)
     assert [load[2] for load in refused.held.loads if load[2] == "estat.auth"] == ["estat.auth"] * 2
+    assert output.count("✉ 【KPI取込エラー／要対応】e-Stat：アプリケーションIDの誤り") == 1, (
+        "one problem, not one a feed"
+    )
 
 
 def test_a_key_is_shown_nowhere(home: Home, refused: Refused) -> None:
@@ -178,7 +193,8 @@ def standing(home: Home, first: tuple[Ended, Ended, Book]) -> Iterator[tuple[End
         port = probe.getsockname()[1]
     with Simulator([published.moves(), published.flow()]) as estat:
         source = {"ESTAT_APP_ID": KEY, "ESTAT_BASE_URL": estat.base_url, "KPI_ESTAT_REQUESTS_PER_SECOND": "0"}
-        yield home.command("up", KPI_API_PORT=str(port), **source), estat, port
+        quick = {"KPI_TASK_RETRIES": "0", "KPI_WATCH_SECONDS": "1"}
+        yield home.command("up", KPI_API_PORT=str(port), **source, **quick), estat, port
         home.command("down")
 
 
@@ -190,6 +206,55 @@ def test_up_leaves_it_running_on_the_port_asked_for(
     assert f"http://127.0.0.1:{port}" in ended.output
     assert ("127.0.0.1", port) in home.listening()
     assert home.stack.api.healthy()
+
+
+def test_the_watcher_is_at_work_and_the_page_of_signed_links_answers(
+    home: Home, standing: tuple[Ended, Simulator, int]
+) -> None:
+    def beat() -> list[tuple[Any, ...]]:
+        return home.rows("select beat_at > now() - interval '20 seconds' from ops.watch where name = 'watch'")
+
+    soon(lambda: beat() == [(True,)])
+    refused = requests.get(
+        f"http://127.0.0.1:{standing[2]}/kpi/acknowledge",
+        {"incident": 1, "until": 1, "signature": "x"},
+        timeout=30,
+    )
+    assert (refused.status_code, "使えないリンク" in refused.text) == (403, True)
+
+
+def test_a_task_that_is_killed_is_told_and_its_successor_ends_it(
+    home: Home, standing: tuple[Ended, Simulator, int]
+) -> None:
+    """`kill -9` of the task's own process, in a real scheduler: no callback of Airflow's could say so."""
+    api, estat = home.stack.api, standing[1]
+    api.log_in()
+    estat.faults.append(Fault("hang", seconds=60, times=1))
+    run = api.trigger(MOVES, "2025-02")
+    reference = f"{MOVES}/{run.run_id}"
+
+    def at_work() -> list[tuple[Any, ...]]:
+        return home.rows(
+            "select a.client_port from ops.load as l join pg_locks as k on k.locktype = 'advisory' and k.objid = l.load_id::int"
+            f" join pg_stat_activity as a using (pid) where l.run_ref = '{reference}'"
+        )
+
+    soon(lambda: len(at_work()) == 1)
+    ((port,),) = at_work()
+    (task,) = [p for p in home.parts() if any(c.laddr and c.laddr.port == port for c in p.net_connections())]
+    task.kill()
+    estat.faults.clear()
+
+    def incidents() -> list[tuple[Any, ...]]:
+        return home.rows(
+            "select i.cause, i.resolved_at is not null, array_agg(n.kind || ' ' || n.state order by n.notification_id)"
+            " from ops.incident as i join ops.incident_load as k using (incident_id) join ops.load as l using (load_id)"
+            f" join ops.notification as n using (incident_id) where l.run_ref = '{reference}' group by 1, 2"
+        )
+
+    soon(lambda: incidents() == [("task_killed", False, ["open sent"])])
+    api.trigger(MOVES, "2025-02")
+    soon(lambda: incidents() == [("task_killed", True, ["open sent", "resolve sent"])])
 
 
 def test_what_is_unchanged_is_marked_done_and_marts_stay(

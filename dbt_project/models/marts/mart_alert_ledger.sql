@@ -48,7 +48,7 @@ notices as (
         bool_or(kind = 'resolve' and state = 'sent') as recovery_told
     from {{ source('ops', 'notification') }}
     where incident_id is not null
-    group by incident_id
+    group by 1
 
 ),
 
@@ -72,13 +72,13 @@ by_month as (
             order by extract(epoch from incidents.resolved_at - incidents.opened_at) / 60
         )::numeric as median_minutes_to_end
     from incidents
-    left join notices using (incident_id)
+    left join notices on incidents.incident_id = notices.incident_id
     group by 1
 
 )
 
 select
-    month,
+    coalesce(failed.month, by_month.month) as month,
     coalesce(failed.failed_loads, 0) as failed_loads,
     coalesce(failed.unnoticed_loads, 0) as unnoticed_loads,
     coalesce(by_month.incidents, 0) as incidents,
@@ -93,4 +93,4 @@ select
     round(by_month.median_minutes_to_tell, 2) as median_minutes_to_tell,
     round(by_month.median_minutes_to_end, 2) as median_minutes_to_end
 from failed
-full outer join by_month using (month)
+full outer join by_month on failed.month = by_month.month

@@ -1,7 +1,7 @@
 """Where notifications go: addresses of `KPI_ALERT_URLS`, and who of them is asked for what.
 
-An entry is `name=URL`; entries are separated by white space. The name is a 課 or 推進本部 as contracts write it,
-`division` (any of them), `engineer`, `escalation`, or `*`. `name@2027-04-01=URL` is in force from that day on and then takes
+An entry is `name=URL`; entries are separated by white space. The name is a 課 or 推進本部 as contracts write it (with `_` for a
+space), `division` (any of them), `engineer`, `escalation`, or `*`. `name@2027-04-01=URL` is in force from that day on and then takes
 the place of the entries before, so a reorganisation can be written down beforehand. Entries of one name are each other's
 fall-back in the order they stand. Unset, everything goes to the mailbox in `KPI_HOME`.
 
@@ -130,7 +130,8 @@ def channels_for(owner: str | None, audience: str, on: date) -> list[Channel]:
     known = _configured()
     if not known:
         return [Channel(MAILBOX, _makers()[MAILBOX]((settings().home / "mailbox").as_uri()), disturbs=False)]
-    wanted = [owner, audience, EVERYBODY] if audience == "division" else [audience, EVERYBODY]
+    desk = [owner.replace(" ", "_")] if owner and audience == "division" else []
+    wanted = [*desk, audience, EVERYBODY]
     chosen = [channel for name in wanted for channel in _in_force(known, name, on)]
     # Somebody wrote addresses, but none for this: whoever has the first one knows whom it concerns.
     return chosen or [_channel(known[0], 1)]
@@ -154,7 +155,7 @@ def _configured() -> list[Entry]:
     return entries(configured.get_secret_value()) if configured else []
 
 
-def _in_force(known: list[Entry], name: str | None, on: date) -> list[Channel]:
+def _in_force(known: list[Entry], name: str, on: date) -> list[Channel]:
     mine = [entry for entry in known if entry.name == name and entry.valid_from <= on]
     newest = max((entry.valid_from for entry in mine), default=None)
     return [

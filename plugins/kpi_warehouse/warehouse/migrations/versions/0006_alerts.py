@@ -357,7 +357,9 @@ begin
     select bool_or(state <> 'cancelled'), min(audience) into told, tells
     from ops.notification where incident_id = p_incident_id and kind = 'open';
     if told then
-        select p_load_id is not null and kpis <> '{}' into waits from ops.incident where incident_id = p_incident_id;
+        -- What a load changed is seen in the marts after the next build.
+        select kpis <> '{}' and exists (select from ops.load where load_id = p_load_id and state = 'published')
+        into waits from ops.incident where incident_id = p_incident_id;
         insert into ops.notification (incident_id, kind, audience, idempotency_key, after_build)
         values (p_incident_id, 'resolve', tells, format('INC-%s/resolve', p_incident_id), waits)
         on conflict do nothing;
