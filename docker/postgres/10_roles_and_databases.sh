@@ -9,8 +9,9 @@ psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-post
 \set reader_password `cat "${KPI_SECRETS_DIR:-/run/secrets}/kpi_reader_password"`
 \set airflow_password `cat "${KPI_SECRETS_DIR:-/run/secrets}/airflow_password"`
 
--- The owner makes kpi_loader and kpi_transformer when it migrates, hence CREATEROLE.
-create role kpi_owner login createrole password :'owner_password';
+-- The owner makes kpi_loader and kpi_transformer when it migrates, hence CREATEROLE; and a database for each preview of a
+-- replay (`kpi replay FEED --since`), hence CREATEDB.
+create role kpi_owner login createrole createdb password :'owner_password';
 create role kpi_reader login password :'reader_password';
 create role airflow login password :'airflow_password';
 -- The migration sets limits on kpi_reader. It may alter the role, not act as it.

@@ -21,8 +21,8 @@ from kpi_warehouse.file_outcome import delivery_of, label_of
 from kpi_warehouse.load import Published, contract_of
 from kpi_warehouse.readers.corrected import corrected, key_of, total_key
 from kpi_warehouse.readers.file_rows import read_file
+from kpi_warehouse.replay import replay
 from kpi_warehouse.settings import settings
-from kpi_warehouse.upkeep import replay
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.corrections import corrections_for
 from kpi_warehouse.warehouse.landing import Landing

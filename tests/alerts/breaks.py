@@ -10,15 +10,13 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import psycopg
 from books import FLOWS, MOVES, build, page, publish, rows, state
 
-from kpi_warehouse.alerts.reconcile import _last_due_tick
 from kpi_warehouse.contract import FileSource
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.load import contract_of, feeds
@@ -143,15 +141,10 @@ class Breaks:
 
     def _await_files(self) -> None:
         for feed in [*self.files, URL_FEED]:
-            contract = contract_of(feed)
-            asked = _last_due_tick(contract, datetime.now(ZoneInfo(contract.sla.timezone)))
-            assert asked is not None
-            due = asked.date()
-            self._note(
-                ("not_delivered", feed, due), lambda f=feed, d=due: self._deliver(f, d), needs_watch=True
-            )  # type: ignore[misc]
+            self._note(("not_delivered", feed, None), lambda f=feed: self._deliver(f), needs_watch=True)  # type: ignore[misc]
 
-    def _deliver(self, feed: str, month: date) -> None:
+    def _deliver(self, feed: str) -> None:
+        month = self._month(next(self.numbers))
         load_id = self._begin(feed, month)
         page(load_id, f"{feed} {month}")
         publish(load_id, month)

@@ -18,7 +18,7 @@ from sinks import Addresses, WebSink
 from kpi_warehouse.alerts import reconcile as looking
 from kpi_warehouse.alerts import watch
 from kpi_warehouse.alerts.drill import drill
-from kpi_warehouse.alerts.incidents import incidents, tell_now
+from kpi_warehouse.alerts.incidents import close, incidents, tell_now
 from kpi_warehouse.alerts.office_hours import (
     JAPAN,
     add_business_days,
@@ -38,6 +38,10 @@ MAY = date(2024, 5, 1)
 
 def causes() -> list[str]:
     return sorted(incident.cause for incident in incidents() if incident.cause != "not_delivered")
+
+
+def missing_feeds() -> set[str | None]:
+    return {incident.feed for incident in incidents() if incident.cause == "not_delivered"}
 
 
 @pytest.fixture(autouse=True)
@@ -216,18 +220,39 @@ def test_a_file_that_did_not_come_by_its_day_is_told_to_its_division() -> None:
     assert EXPO in missing and missing[EXPO].owner_ja == "商工政策課"
     assert "届いていません" in missing[EXPO].summary_ja
     load_id = begin(EXPO)
+    with connect() as connection:
+        connection.execute("update ops.load set opened_at = opened_at - interval '400 days'")
     page(load_id, "a")
     publish(load_id, date(2024, 2, 1))
     reconcile()
-    assert EXPO in {i.feed for i in incidents() if i.cause == "not_delivered"}, (
-        "another year's file is not this one"
-    )
+    assert missing_feeds() == set(missing), "the file of an earlier delivery is not this one"
+    fail(begin(EXPO), failed("file.unreadable"), "stage")
+    reconcile()
+    assert missing_feeds() == set(missing), "a load without a file delivered nothing"
     load_id = begin(EXPO)
     page(load_id, "b")
-    assert missing[EXPO].period is not None
-    publish(load_id, missing[EXPO].period)
+    fail(load_id, failed("gate.rejected"), "gate")
     reconcile()
-    assert EXPO not in {i.feed for i in incidents() if i.cause == "not_delivered"}
+    assert missing_feeds() == set(missing) - {EXPO}, (
+        "a file sent back has come: that it is wrong is told by itself"
+    )
+    assert "gate_rejected" in causes()
+
+
+def test_that_nothing_is_to_come_this_time_is_said_once() -> None:
+    reconcile()
+    missing = {i.feed: i.incident_id for i in incidents() if i.cause == "not_delivered"}
+    close(missing[EXPO], "本年度は開催しないため")
+    reconcile()
+    assert missing_feeds() == set(missing) - {EXPO}
+
+
+def test_what_the_watcher_would_open_again_is_not_closed_by_hand(airflow: psycopg.Connection) -> None:
+    airflow.execute("insert into import_error values ('a.py', 'SyntaxError')")
+    reconcile()
+    (broken,) = [i for i in incidents() if i.cause == "dag_broken"]
+    with pytest.raises(KpiError, match="自動で終わります"):
+        close(broken.incident_id, "もうよい")
 
 
 def test_a_month_that_is_late_is_told_whatever_airflow_does() -> None:

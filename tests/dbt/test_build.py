@@ -17,7 +17,6 @@ from psycopg.rows import dict_row
 from kpi_warehouse import marts
 from kpi_warehouse.errors import BuildFailed, KpiError
 from kpi_warehouse.settings import settings
-from kpi_warehouse.warehouse.connection import connect
 
 LATER = FIRST_KNOWN + timedelta(days=30)
 BUILD = [sys.executable, "-c", "from kpi_warehouse import marts; print(marts.build().state)"]
@@ -194,26 +193,3 @@ def _wait_for_relation(connection: psycopg.Connection, name: str) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"{name} did not appear")
-
-
-def test_the_alert_ledger_counts_what_was_told_and_what_was_not(
-    deliveries: Deliveries, loader: psycopg.Connection
-) -> None:
-    marts.build()
-    load_id = loader.execute(
-        "insert into ops.load (feed, contract_version, contract_sha256, code_version, trigger, forced, state)"
-        " values ('expo', '1', '', '', 'test', false, 'open') returning load_id"
-    ).fetchone()
-    loader.execute("update ops.load set state = 'failed', error_code = 'gate.rejected', error_ja = 'x'")
-    loader.execute("alter table ops.load disable trigger load_changed")
-    loader.execute(
-        "insert into ops.load (feed, contract_version, contract_sha256, code_version, trigger, forced, state, error_code)"
-        " values ('expo', '1', '', '', 'test', false, 'failed', 'gate.rejected'), ('expo', '1', '', '', 'test', false, 'failed', 'load.busy')"
-    )
-    assert load_id is not None
-    with connect("kpi_transformer") as reader:
-        row = reader.execute(
-            "select failed_loads, unnoticed_loads, incidents, told_incidents, owed_incidents, repeated_notices"
-            " from marts.mart_alert_ledger"
-        ).fetchall()
-    assert row == [(3, 1, 1, 0, 1, 0)]

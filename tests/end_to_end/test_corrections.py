@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psycopg
 import pytest
+from division_files import DEMO, Drop, demo, rows
 from openpyxl import load_workbook
 from typer.testing import CliRunner
 
@@ -16,37 +15,9 @@ from kpi_warehouse import approvals, holds, load
 from kpi_warehouse.cli import app
 from kpi_warehouse.errors import GateRejected, KpiError
 from kpi_warehouse.settings import settings
-from kpi_warehouse.sources.inbox_receive import receive_all
 
 FEED = "migration_briefing"
-DEMO = settings().project / "demo/inbox"
 CELL = ("移住定住（R6）", "F16")
-Drop = Callable[[Path, str], None]
-
-
-@pytest.fixture
-def drop(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> Drop:
-    """Put bytes into the inbox under a name, and let them be received."""
-    monkeypatch.setenv("KPI_INBOX_SETTLE_SECONDS", "0.05")
-    settings.cache_clear()
-    inbox = settings().home / "inbox"
-    inbox.mkdir(parents=True)
-
-    def into_inbox(file: Path, name: str) -> None:
-        (inbox / name).write_bytes(file.read_bytes())
-        receive_all(wait=True)
-
-    return into_inbox
-
-
-def demo(part: str, folder: Path = DEMO) -> Path:
-    (file,) = [file for file in folder.iterdir() if part in file.name]
-    return file
-
-
-def rows(url: str, query: str) -> list[tuple[object, ...]]:
-    with psycopg.connect(url) as connection:
-        return connection.execute(query.encode()).fetchall()
 
 
 def current(url: str) -> list[tuple[object, ...]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 import pytest
+from division_files import DEMO, Drop, demo, rows
 from openpyxl import load_workbook
 
 from demo.estat import Simulator, published
@@ -15,41 +14,13 @@ from kpi_warehouse import holds, load
 from kpi_warehouse.contract import FileSource
 from kpi_warehouse.errors import GateRejected, KpiError
 from kpi_warehouse.settings import settings
-from kpi_warehouse.sources.inbox_receive import receive_all
 from kpi_warehouse.warehouse.deliveries import receipts_for_inbox
 
-DEMO = settings().project / "demo/inbox"
 BRIEFING, SUPPORT = "migration_briefing", "vacant_house_support"
-Drop = Callable[..., None]
-
-
-@pytest.fixture
-def drop(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> Drop:
-    """Put a file into the inbox, as a division does, and let it be received."""
-    monkeypatch.setenv("KPI_INBOX_SETTLE_SECONDS", "0.05")
-    settings.cache_clear()
-    inbox = settings().home / "inbox"
-    inbox.mkdir(parents=True)
-
-    def into_inbox(file: Path, name: str = "") -> None:
-        shutil.copyfile(file, inbox / (name or file.name))
-        receive_all(wait=True)
-
-    return into_inbox
-
-
-def demo(part: str, folder: Path = DEMO) -> Path:
-    (file,) = [file for file in folder.iterdir() if part in file.name]
-    return file
 
 
 def states(feed: str) -> list[str]:
     return [receipt["state"] for receipt in reversed(receipts_for_inbox(feed=feed))]
-
-
-def rows(url: str, query: str) -> list[tuple[object, ...]]:
-    with psycopg.connect(url) as connection:
-        return connection.execute(query.encode()).fetchall()
 
 
 def test_a_lost_digit_is_sent_back_with_its_cell_and_the_correction_is_taken(

@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from demo.estat import Simulator, Table, edits, published
-from kpi_warehouse import load, marts, upkeep
+from kpi_warehouse import load, marts
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.receipt import trail, verify
+from kpi_warehouse.replay import replay as replay_load
 
 MOVES, FLOWS = "estat_migration_monthly", "estat_migration_flow_monthly"
 PUBLISHED_YEARS = {2018: -3575, 2019: -3900, 2020: -3393, 2021: -650, 2022: -377, 2023: -1624, 2024: -1542}
@@ -112,5 +113,5 @@ def test_a_load_is_replayed_from_landing_without_network(
     with psycopg.connect(warehouse, autocommit=True) as connection:
         connection.execute("delete from ops.period_digest")
         connection.execute("delete from raw.estat_migration_monthly")
-    replayed = upkeep.replay(first.load_id)
+    replayed = replay_load(first.load_id)
     assert (replayed.state, replayed.opened_rows) == ("published", 12_384)

@@ -194,13 +194,23 @@ def close(incident_id: int, reason_ja: str) -> Incident:
     """Resolve by hand what nothing else will end.
 
     Raises:
-        KpiError: no such incident, it is resolved already, or no reason is given.
+        KpiError: no such incident, it is resolved already, no reason is given, or the watcher would open it again at once.
     """
     if not reason_ja.strip():
         raise KpiError("終わりとする理由を書いてください。", "incident.no_reason")
     with connect() as connection:
-        if not settle(connection, find(connection, incident_id).incident_id, reason_ja.strip()):
+        found = find(connection, incident_id)
+        if found.ends_with == "watch" and found.cause != "not_delivered":
+            raise KpiError(
+                f"INC-{incident_id} は、監視が正常を確認すると自動で終わります。それまで知らせを止めるには `kpi incident mute`"
+                " を使ってください。",
+                "incident.watched",
+            )
+        if not settle(connection, incident_id, reason_ja.strip()):
             raise KpiError(f"INC-{incident_id} は復旧済みです。", "incident.resolved")
+        connection.execute(
+            "update ops.incident set closed_by_hand = true where incident_id = %s", [incident_id]
+        )
         return find(connection, incident_id)
 
 

@@ -36,6 +36,7 @@ DRILL_EVERY_DAYS = 8
 DRILL_MINUTES = 10
 LOOK_BACK = timedelta(days=7)
 OVERLAP = timedelta(minutes=10)
+OVER_JA = {"not_delivered": "ファイルが届きました。"}
 
 
 def reconcile() -> int:
@@ -79,7 +80,7 @@ def _end_what_is_over(connection: psycopg.Connection, still: set[int], *, with_a
     for number, cause in rows:
         # What cannot be looked at is not over.
         if number not in still and (with_airflow or cause not in of_airflow):
-            settle(connection, number, "監視で正常を確認しました。")
+            settle(connection, number, OVER_JA.get(cause, "監視で正常を確認しました。"))
 
 
 def _killed_loads(connection: psycopg.Connection, book: AirflowBook | None) -> Iterator[Trouble]:
@@ -221,14 +222,18 @@ def _not_delivered(connection: psycopg.Connection) -> Iterator[Trouble]:
             continue
         due = add_business_days((asked + timedelta(days=contract.sla.wait_days)).date(), 0)
         row = connection.execute(
-            "select exists (select from ops.load where feed = %s and opened_at >= %s"
-            " and exists (select from ops.load_page as p where p.load_id = load.load_id))",
-            [contract.feed, asked],
+            "select exists (select from ops.load where feed = %(feed)s and opened_at >= %(asked)s"
+            " and exists (select from ops.load_page as p where p.load_id = load.load_id))"
+            # Somebody said that nothing is to come this time.
+            " or exists (select from ops.incident where feed = %(feed)s and cause = 'not_delivered' and closed_by_hand"
+            " and resolved_at >= %(asked)s)",
+            {"feed": contract.feed, "asked": asked},
         ).fetchone()
         if not (row and row[0]):
             _know(connection, contract)
             told = f"{contract.title_ja}が届いていません（受付開始 {asked:%Y-%m-%d}、期限 {due:%Y-%m-%d}）。"
-            yield Trouble("not_delivered", told, contract.feed, asked.date(), code="delivery.missing")
+            # No period: one problem until a file comes, and a file's own periods do not tell which delivery it is.
+            yield Trouble("not_delivered", told, contract.feed, code="delivery.missing")
 
 
 def _last_due_tick(contract: Contract, now: datetime) -> datetime | None:

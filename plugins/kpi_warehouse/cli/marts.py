@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
@@ -74,16 +74,52 @@ def load(
     )
 
 
-@app.command(epilog="例：`kpi replay 12`")
+@app.command(
+    epilog="例：`kpi replay 12`　`kpi replay uij_turn --since 2026-04-01`（下見）　`… --since 2026-04-01 --publish`"
+)
 @reported
-def replay(load_id: Annotated[int, typer.Argument(help="取込番号")]) -> None:
-    """過去の取込を、保存したバイト列から（通信なしで）やり直す。"""
-    from kpi_warehouse import upkeep
+def replay(
+    what: Annotated[str, typer.Argument(help="取込番号、またはフィード（--since とともに）")],
+    since: Annotated[
+        str | None, typer.Option(help="この日からの取込をすべて（YYYY-MM-DD、日本時間）")
+    ] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="下見ではなく、履歴に反映する")] = False,
+    changes: Annotated[int, typer.Option(help="取込ごとに並べる変更の数")] = 20,
+) -> None:
+    """過去の取込を、保存したバイト列から（通信なしで）いまの契約でやり直す。"""
+    from kpi_warehouse import replay as again
 
-    published = upkeep.replay(load_id)
-    out.print(
-        f"取込番号 {published.load_id}：{published.state}（新しい行 {published.opened_rows:,}、閉じた行 {published.closed_rows:,}）"
-    )
+    if what.isdecimal() and since is None:
+        published = again.replay(int(what))
+        out.print(
+            f"取込番号 {published.load_id}：{published.state}"
+            f"（新しい行 {published.opened_rows:,}、閉じた行 {published.closed_rows:,}）"
+        )
+        return
+    if since is None:
+        wrong_usage("フィードをやり直すときは --since YYYY-MM-DD が要ります。")
+    try:
+        day = date.fromisoformat(since)
+    except ValueError:
+        wrong_usage(f"--since は YYYY-MM-DD で書いてください（{since}）")
+    done = again.publish_since(what, day) if publish else again.preview_since(what, day)
+    for one in done:
+        name = f"「{one.file_name}」" if one.file_name else ""
+        out.print(
+            f"取込番号 {one.load_id}{name}：{one.state}　{one.message_ja}", highlight=False, markup=False
+        )
+        if one.opened_rows or one.closed_rows or one.held_rows:
+            out.print(
+                f"  新しい行 {one.opened_rows:,}、閉じる行 {one.closed_rows:,}、保留 {one.held_rows:,}",
+                highlight=False,
+            )
+        for change in one.changes[:changes]:
+            before, after = change.before or "なし", change.after or "なし"
+            out.print(f"  {change.period} {change.label}：{before} → {after}", highlight=False, markup=False)
+        if len(one.changes) > changes:
+            out.print(f"  ほか {len(one.changes) - changes:,} 件", highlight=False)
+    if not publish:
+        out.print("下見です。何も変えていません。反映するには --publish を付けてください。")
 
 
 @app.command(epilog="例：`kpi build`　`kpi build --as-of 2024-12-31T17:00`")

@@ -29,7 +29,7 @@ from kpi_warehouse.warehouse.server_place import Place
 
 SUPERUSER = "postgres"
 DATABASES = {"kpi": "kpi_owner", "airflow": "airflow"}
-ROLES = {"kpi_owner": "login createrole", "kpi_reader": "login", "airflow": "login"}
+ROLES = {"kpi_owner": "login createrole createdb", "kpi_reader": "login", "airflow": "login"}
 WAIT_SECONDS = 60
 POLL_SECONDS = 0.05
 NOT_YET = ("starting up", "shutting down", "in recovery mode", "not yet accepting connections")

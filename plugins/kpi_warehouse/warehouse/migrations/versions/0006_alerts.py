@@ -68,7 +68,8 @@ create table ops.incident (
     acknowledged_by text,
     resolved_at timestamptz,
     resolution_ja text,
-    resolved_load_id bigint references ops.load
+    resolved_load_id bigint references ops.load,
+    closed_by_hand boolean not null default false
 );
 create unique index incident_open on ops.incident (dedup_key) where resolved_at is null;
 create index on ops.incident (feed, cause);
@@ -158,7 +159,7 @@ insert into ops.cause (cause, title_ja, severity, audience, patience, shared, en
 ('file_refused', '受け取れないファイル', '要対応', 'division', '0', false, 'file',
  'ファイルの名前・形式が契約と合わないか、受け取ってはならない内容があります。',
  '{知らせの理由を読む,名前または中身を直す,受付フォルダへ入れ直す}'),
-('not_delivered', '未着', '要対応', 'division', '0', false, 'load',
+('not_delivered', '未着', '要対応', 'division', '0', false, 'watch',
  '期限までに提出がありません。',
  '{提出するファイルを確かめる,受付フォルダへ入れる,提出するものがない場合はデータ担当へ連絡する}'),
 ('not_published', '公表の遅れ', '注意', 'engineer', '0', false, 'load',
