@@ -15,7 +15,7 @@ last build, the run ends at once.
 from airflow.sdk import DAG, AssetAny, IdentityMapper, PartitionedAssetTimetable, task
 
 from kpi_warehouse.airflow.in_force import feeds_in_force
-from kpi_warehouse.airflow.tasks import DEFAULTS, feed_asset
+from kpi_warehouse.airflow.tasks import DEFAULTS, MARTS_ASSET, feed_asset
 from kpi_warehouse.settings import settings
 
 with DAG(
@@ -34,7 +34,7 @@ with DAG(
     tags=["marts"],
 ):
 
-    @task(doc_md="dbt を隣のスキーマで実行し、検査に通れば入れ替える。")
+    @task(outlets=[MARTS_ASSET], doc_md="dbt を隣のスキーマで実行し、検査に通れば入れ替える。")
     def build() -> str:
         from kpi_warehouse import marts
 

@@ -30,18 +30,13 @@ from kpi_warehouse.contract import contracts
 from kpi_warehouse.errors import BuildFailed, KpiError, LoadConflict, StorageFailed
 from kpi_warehouse.marts_dbt import Node, build_into
 from kpi_warehouse.marts_memory import remember
+from kpi_warehouse.marts_swap import MARTS, NEXT, drop_retired, drop_schemas, schemas, swap
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.tables import ensure_raw
 
-MARTS = "marts"
-NEXT = "marts_next"
-RETIRED = "marts_retired_"
-READER = "kpi_reader"
 BUILD_LOCK = 0x4B50_4942
 WAIT_FOR_OTHER_BUILD = "10min"
-# A BI query may still read the retired tables: it is not waited for, the next build drops them.
-WAIT_FOR_READERS = "2s"
 AS_OF_KEPT_DAYS = 7
 SOURCE_SUFFIXES = {".sql", ".yml", ".csv", ".md"}
 
@@ -102,7 +97,7 @@ def board(as_of: datetime | None = None) -> list[dict[str, Any]]:
         try:
             return _read_board(connection, built.schema_name)
         finally:
-            _drop_schemas(connection, built.schema_name)
+            drop_schemas(connection, built.schema_name)
 
 
 def programme_values() -> list[dict[str, Any]]:
@@ -172,14 +167,14 @@ def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: boo
             )
             if as_of is None:
                 remember(connection, NEXT, build_id)
-                _swap(connection, build_id)
+                swap(connection, build_id)
             _close(connection, build_id, "published")
     except KpiError as error:
         _close(connection, build_id, "failed", error.message_ja)
         if as_of is not None:
-            _drop_schemas(connection, schema, f"{schema}_seeds")
+            drop_schemas(connection, schema, f"{schema}_seeds")
         raise
-    _drop_retired(connection)
+    drop_retired(connection)
     return Built(build_id, "published", nodes, time.monotonic() - started, schema if as_of else MARTS)
 
 
@@ -259,8 +254,8 @@ def _clear_away(connection: psycopg.Connection, schema: str) -> None:
             " where state = 'building'",
             ["途中で止まりました。"],
         )
-    _drop_schemas(connection, schema, f"{schema}_seeds")
-    _drop_retired(connection)
+    drop_schemas(connection, schema, f"{schema}_seeds")
+    drop_retired(connection)
 
 
 def _open(connection: psycopg.Connection, as_of: datetime | None, schema: str, inputs: _Inputs) -> int:
@@ -314,54 +309,6 @@ def _raise_failures(nodes: tuple[Node, ...]) -> None:
         )
 
 
-def _swap(connection: psycopg.Connection, build_id: int) -> None:
-    """`marts_next` becomes `marts`, readable by BI; runs inside the caller's transaction.
-
-    The retired schema is dropped after the commit: a drop waits for running queries, and new ones would
-    wait behind it.
-    """
-    retired = sql.Identifier(f"{RETIRED}{build_id}")
-    if _schemas(connection, MARTS):
-        connection.execute(sql.SQL("alter schema {} rename to {}").format(sql.Identifier(MARTS), retired))
-    for statement in (
-        "alter schema {next} rename to {marts}",
-        "comment on schema {marts} is {comment}",
-        "grant usage on schema {marts} to {reader}",
-        "grant select on all tables in schema {marts} to {reader}",
-        "revoke execute on all functions in schema {marts} from public",
-        "grant execute on all functions in schema {marts} to {reader}",
-        "alter default privileges in schema {marts} grant select on tables to {reader}",
-    ):
-        connection.execute(
-            sql.SQL(statement).format(
-                next=sql.Identifier(NEXT),
-                marts=sql.Identifier(MARTS),
-                reader=sql.Identifier(READER),
-                comment=sql.Literal(f"BI が読む表（構築番号 {build_id}）。検査に合格したものだけが入る。"),
-            )
-        )
-
-
-def _schemas(connection: psycopg.Connection, pattern: str) -> list[str]:
-    rows = connection.execute("select nspname from pg_namespace where nspname like %s order by 1", [pattern])
-    return [name for (name,) in rows]
-
-
-def _drop_schemas(connection: psycopg.Connection, *names: str) -> None:
-    for name in names:
-        connection.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(name)))
-
-
-def _drop_retired(connection: psycopg.Connection) -> None:
-    for name in _schemas(connection, RETIRED.replace("_", r"\_") + "%"):
-        try:
-            with connection.transaction():
-                connection.execute(sql.SQL("set local lock_timeout = {}").format(WAIT_FOR_READERS))
-                _drop_schemas(connection, name)
-        except psycopg.errors.LockNotAvailable:
-            continue
-
-
 def sweep() -> int:
     """Drop as-of builds that are older than a week; they can be built again at any time. Returns how many."""
     with connect("kpi_transformer", autocommit=True) as connection:
@@ -370,8 +317,8 @@ def sweep() -> int:
             " and started_at > clock_timestamp() - make_interval(days => %s)",
             [AS_OF_KEPT_DAYS],
         ).fetchall()
-        old = set(_schemas(connection, r"marts\_asof\_%")) - {name for (name,) in kept}
-        _drop_schemas(connection, *sorted(old))
+        old = set(schemas(connection, r"marts\_asof\_%")) - {name for (name,) in kept}
+        drop_schemas(connection, *sorted(old))
     return len(old)
 
 

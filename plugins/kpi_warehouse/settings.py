@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     landing: str = ""
     inbox: str = ""
     returns: str = ""
+    publication: str = ""
+    publication_url: str = ""
     database_url: SecretStr | None = None
     postgres_port: int | None = None
     postgres_user: str | None = None
@@ -72,6 +74,11 @@ class Settings(BaseSettings):
     def returns_url(self) -> str:
         """fsspec URL that return slips are written to; the default is a folder below `home`."""
         return (self.returns or (self.home / "returned").as_uri()).rstrip("/")
+
+    @property
+    def publication_place(self) -> str:
+        """fsspec URL that open data is published to; the default is a folder below `home`."""
+        return (self.publication or (self.home / "publication").as_uri()).rstrip("/")
 
     @property
     def inbox_url(self) -> str:

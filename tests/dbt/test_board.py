@@ -149,25 +149,48 @@ def test_bi_reads_the_marts_and_nothing_else(loader: psycopg.Connection) -> None
         loader,
         "select nspname from pg_namespace where has_schema_privilege('kpi_reader', oid, 'usage')"
         r" and nspname !~ '^pg_' and nspname <> 'information_schema' order by 1",
-    ) == [("marts",)]
+    ) == [("marts",), ("marts_ja",)]
     assert rows(
         loader,
         "select count(*) filter (where not has_table_privilege('kpi_reader', oid, 'select')),"
         " count(*) filter (where has_table_privilege('kpi_reader', oid, 'insert, update, delete')),"
         " count(*) > 0"
-        " from pg_class where relnamespace = 'marts'::regnamespace and relkind in ('r', 'v')",
+        " from pg_class where relnamespace in ('marts'::regnamespace, 'marts_ja'::regnamespace) and relkind in ('r', 'v')",
     ) == [(0, 0, True)]
 
 
-def test_nothing_outside_the_marts_is_left_behind(loader: psycopg.Connection) -> None:
-    assert (
-        rows(
-            loader,
-            "select schemaname from pg_views where schemaname in ('staging', 'raw', 'ops', 'public')"
-            " union select nspname from pg_namespace where nspname like 'marts\\_%'",
-        )
-        == []
+def test_every_mart_has_a_view_with_japanese_names_for_excel(loader: psycopg.Connection) -> None:
+    marts_there = rows(
+        loader,
+        r"select relname from pg_class where relnamespace = 'marts'::regnamespace and relname like 'mart\_%' and relkind in ('r', 'v')",
     )
+    views = rows(loader, "select relname from pg_class where relnamespace = 'marts_ja'::regnamespace")
+    assert len(views) == len(marts_there) > 5
+    names = rows(
+        loader,
+        "select attname from pg_attribute join pg_class on pg_class.oid = attrelid"
+        " where relnamespace = 'marts_ja'::regnamespace and attnum > 0",
+    )
+    assert [
+        name for (name,) in [*names, *views] if not re.search("[ぁ-んァ-ヶ一-龠]", name) or len(name) > 20
+    ] == []
+    loader.execute("set role kpi_reader")
+    try:
+        shown = rows(
+            loader,
+            'select "実績の期間", "実績", "判定" from marts_ja."KPIボード" where "KPIの番号" = \'K12\'',
+        )
+    finally:
+        loader.execute("set role kpi_loader")
+    assert shown == [("2024年", Decimal(-1542), "維持")]
+
+
+def test_nothing_outside_the_marts_is_left_behind(loader: psycopg.Connection) -> None:
+    assert rows(
+        loader,
+        "select schemaname from pg_views where schemaname in ('staging', 'raw', 'ops', 'public')"
+        " union select nspname from pg_namespace where nspname like 'marts\\_%'",
+    ) == [("marts_ja",)]
 
 
 def test_two_lines_from_september_2024_and_what_became_of_them(loader: psycopg.Connection) -> None:

@@ -33,7 +33,7 @@ from kpi_warehouse.warehouse.server import EmbeddedServer
 
 # A slow, busy machine needs two minutes; a part that ends is noticed at once.
 START_SECONDS = 300
-MADE_HERE = ("airflow", "dbt", "run", "logs", "landing", "returned", "mailbox", "postgres")
+MADE_HERE = ("airflow", "dbt", "run", "logs", "landing", "returned", "mailbox", "publication", "postgres")
 MADE_FILES = ("stack.lock", "stack.json", "stack-secrets.json", "airflow-passwords.json", "airflow-schema")
 
 out = Console(soft_wrap=True)
@@ -307,7 +307,7 @@ def up(stack: Stack) -> int:
     from kpi_warehouse.load import feeds
 
     if stack.supervisor() is None:
-        dag_ids = [*(contract.feed for contract in feeds()), "marts", "maintenance", "drill"]
+        dag_ids = [*(contract.feed for contract in feeds()), "marts", "publication", "maintenance", "drill"]
         try:
             supervisor = stack.start(lasting=True)
             stack.wait_until_ready(supervisor, set(dag_ids))

@@ -74,6 +74,10 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+# The tables that BI reads; publication listens to it.
+MARTS_ASSET = Asset(name="marts", uri="postgres://warehouse/kpi/marts", group="marts")
+
+
 def feed_asset(feed: str) -> Asset:
     """The accepted history of a feed, as an asset that marts listens to."""
     return Asset(name=feed, uri=f"postgres://warehouse/kpi/raw/{feed}", group="raw")

@@ -12,7 +12,7 @@ from psycopg import sql
 from kpi_warehouse.errors import KpiError, StorageFailed
 from kpi_warehouse.settings import settings
 
-Role = Literal["kpi_loader", "kpi_transformer"]
+Role = Literal["kpi_loader", "kpi_transformer", "kpi_reader"]
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x4B50_4900
 

@@ -80,7 +80,7 @@ class Landing:
         try:
             there = self._size(path) == size
             if not there:
-                self._write(path, body)
+                write_whole(self._files, path, body)
             if self._folder is not None:
                 _flush_names(Path(path), self._folder)
         except Exception as error:
@@ -139,21 +139,6 @@ class Landing:
         except FileNotFoundError:
             return None
 
-    def _write(self, path: str, body: bytes | memoryview) -> None:
-        temporary = f"{path}.{uuid.uuid4().hex}.part"
-        try:
-            if self._folder is not None:
-                _write_file(Path(temporary), Path(path), body)
-            else:
-                self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-                self._files.pipe_file(temporary, bytes(body))
-                self._files.mv(temporary, path)
-        except BaseException:
-            # The trouble itself is what counts: a temporary that cannot be removed does no harm.
-            with contextlib.suppress(Exception):
-                self._files.rm_file(temporary)
-            raise
-
     def _failed(self, action: str, sha256: str, error: Exception) -> StorageFailed:
         number = error.errno if isinstance(error, OSError) else None
         if number in _FULL:
@@ -186,13 +171,26 @@ def _name(sha256: str) -> str:
     return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 
-def _write_file(temporary: Path, path: Path, body: bytes | memoryview) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with temporary.open("xb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def write_whole(files: Any, path: str, body: bytes | memoryview) -> None:
+    """Write an object of an fsspec file system so that its name leads to all of it or to what was there before."""
+    temporary = f"{path}.{uuid.uuid4().hex}.part"
+    try:
+        if isinstance(files, LocalFileSystem):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with Path(temporary).open("xb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        else:
+            files.makedirs(path.rpartition("/")[0], exist_ok=True)
+            files.pipe_file(temporary, bytes(body))
+            files.mv(temporary, path)
+    except BaseException:
+        # The trouble itself is what counts: a temporary that cannot be removed does no harm.
+        with contextlib.suppress(Exception):
+            files.rm_file(temporary)
+        raise
 
 
 def _flush_names(path: Path, root: Path) -> None:

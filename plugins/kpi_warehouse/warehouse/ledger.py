@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
@@ -25,6 +26,8 @@ from kpi_warehouse.warehouse.connection import connect
 
 # First half of the advisory lock key of a load; the second is its number.
 LOAD_LOCK = 0x4B5049
+# The server gives a closed connection's locks back a moment after the client went on, and the watcher holds one for an instant.
+WAIT_FOR_THE_STEP_BEFORE = "2s"
 # A contract names the KPIs that its figures go into among its tags: `K12`, `D08`.
 KPI_TAG = re.compile(r"[KDT]\d\d")
 
@@ -131,12 +134,14 @@ def step(load_id: int, verb: str) -> Iterator[Step]:
     """
     connection = connect()
     try:
-        locked = connection.execute("select pg_try_advisory_lock(%s, %s)", [LOAD_LOCK, load_id]).fetchone()
-        if not (locked and locked[0]):
+        try:
+            connection.execute(sql.SQL("set local lock_timeout = {}").format(WAIT_FOR_THE_STEP_BEFORE))
+            connection.execute("select pg_advisory_lock(%s, %s)", [LOAD_LOCK, load_id])
+        except psycopg.errors.LockNotAvailable:
             raise LoadConflict(
                 f"取込番号 {load_id} は別のプロセスが処理中です。終わってからやり直してください。",
                 "load.busy",
-            )
+            ) from None
         row = connection.execute(
             "insert into ops.step (load_id, verb) values (%s, %s) returning step_id", [load_id, verb]
         ).fetchone()
