@@ -68,6 +68,23 @@ derived as (
             )
         ) as figures (figure_id, value, is_complete)
     where to_september.months = 9 and figures.is_complete
+    union all
+    select
+        'semiconductor_training_students' as figure_id,
+        sum(value) as value
+    from {{ ref('fct_programme_value') }}
+    where feed = 'semiconductor_training' and measure_code = 'students'
+    having count(*) > 0
+    union all
+    select
+        'internship_rate_of_three_years' as figure_id,
+        round(
+            100 * sum(value) filter (where measure_code = 'experienced_students')
+            / nullif(sum(value) filter (where measure_code = 'enrolled_students'), 0),
+            1
+        ) as value
+    from {{ ref('fct_programme_value') }}
+    where feed = 'internship_rate'
 
 )
 

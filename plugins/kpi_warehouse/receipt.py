@@ -1,13 +1,11 @@
 """The receipt of one published number: from the mart back to the rows, the pages, their bytes and what judged them.
 
-The rows are read from accepted history by the KPI's definition and added up again; a receipt whose sum is not the
-published number is an error, never a receipt.
+The rows are read from accepted history and added up again: by the KPI's definition where it is computed, else the cell that its
+division filled in. A receipt whose sum is not the published number is an error, never a receipt.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -18,16 +16,14 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, dict_row
 
-from kpi_warehouse.contract import find_contract
 from kpi_warehouse.errors import KpiError
-from kpi_warehouse.readers.estat_json import month_code
-from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
-from kpi_warehouse.warehouse.landing import Landing
 
 PERIOD = re.compile(
-    r"(?:CY)?(?P<cy>\d{4})年?|(?:FY(?P<fy>\d{4})|(?P<fy_ja>\d{4})年度)|(?P<month>\d{4}-(?:0[1-9]|1[0-2]))"
+    r"(?:CY)?(?P<cy>\d{4})年?|(?:FY(?P<fy>\d{4})|(?P<fy_ja>\d{4})年度)"
+    r"|(?P<given>\d{4}-(?:0[1-9]|1[0-2])|CUM\d{4}-\d{4}|AT\d{4}-\d{2}-\d{2})"
 )
+FILLED_IN = "kpi_progress"
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,8 @@ DEFINITIONS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One row of accepted history behind the number, and the page it came from."""
+    """One row of accepted history behind the number, and the page or the cell it came from. `filed`: what the file itself says
+    where an approved correction (`note`) replaces it."""
 
     period: date
     value: Decimal | int | None
@@ -61,21 +58,35 @@ class Row:
     page: int
     sha256: str
     known_from: datetime
+    cell: str | None = None
+    note: str | None = None
+    filed: Decimal | None = None
 
     @property
     def value_text(self) -> str:
         """The value, or the source's mark where there is none."""
         return f"{self.value:,}" if self.value is not None else str(self.mark)
 
+    @property
+    def place_ja(self) -> str:
+        """Where it stands: the cell of a file, or the page of an answer."""
+        return self.cell or f"ページ {self.page}"
+
 
 @dataclass(frozen=True)
 class Page:
-    """A landed page: digest of its exact bytes, and the address it came from, without the key."""
+    """A landed page: digest of its exact bytes, and the address it came from, without the key, or the name of the file."""
 
     page: int
     sha256: str
     url: str
+    file_name: str | None
     fetched_at: datetime
+
+    @property
+    def name_ja(self) -> str:
+        """What people call it."""
+        return f"「{self.file_name}」" if self.file_name else f"ページ {self.page}"
 
 
 @dataclass(frozen=True)
@@ -88,8 +99,15 @@ class Load:
     contract_sha256: str
     code_version: str
     verdict: str
+    verdict_ja: str
     gate_results: list[dict[str, Any]]
     pages: list[Page] = field(default_factory=list)
+
+    @property
+    def checks_ja(self) -> str:
+        """How many checks it passed."""
+        failed = sum(not result["success"] for result in self.gate_results)
+        return f"検査 {len(self.gate_results)} 件中 {len(self.gate_results) - failed} 件合格"
 
 
 @dataclass(frozen=True)
@@ -124,21 +142,21 @@ def trail(kpi: str, period: str) -> Trail:
 
     Args:
         kpi: `K12`.
-        period: `2024` or `2024年` (暦年), `2023年度` or `FY2023`, `2024-09` (月).
+        period: `2024` or `2024年` (暦年), `2023年度` or `FY2023`, `2024-09` (月), or a `period_id` of `dim_period`.
 
     Raises:
         KpiError: unknown KPI or period, no published number, or rows that do not add up to it.
     """
     definition = DEFINITIONS.get(kpi)
-    if definition is None:
-        raise KpiError(
-            f"{kpi} には取り込んだ実績がありません。由来を示せるKPI：{'、'.join(DEFINITIONS)}",
-            "receipt.unknown_kpi",
-        )
+    feed = definition.feed if definition else FILLED_IN
     period_id = _period_id(period)
     with connect("kpi_transformer") as connection:
         number = _published(connection, kpi, period_id)
-        rows = _rows(connection, definition, number["period_start"], number["period_end"])
+        rows = (
+            _rows(connection, definition, number["period_start"], number["period_end"])
+            if definition
+            else _cells_filled_in(connection, kpi, period_id)
+        )
         total = sum((row.value for row in rows if row.value is not None), Decimal(0))
         if total != number["value"]:
             raise KpiError(
@@ -146,9 +164,7 @@ def trail(kpi: str, period: str) -> Trail:
                 "マートを作り直してください（`kpi build`）。",
                 "receipt.does_not_add_up",
             )
-        loads = [
-            _load(connection, load_id, definition.feed) for load_id in sorted({row.load_id for row in rows})
-        ]
+        loads = [_load(connection, load_id, feed) for load_id in sorted({row.load_id for row in rows})]
     for load in loads:
         used = {row.page for row in rows if row.load_id == load.load_id}
         load.pages[:] = [page for page in load.pages if page.page in used]
@@ -162,50 +178,18 @@ def trail(kpi: str, period: str) -> Trail:
         unit=number["unit"],
         value_status=number["value_status_ja"],
         coverage=f"{number['covered_months']}/{number['expected_months']}か月",
-        method_ja=definition.method_ja,
+        method_ja=definition.method_ja if definition else "所管課が記入した実績値（進捗管理シートのセル）",
         rows=rows,
         loads=loads,
     )
-
-
-def verify(receipt: Trail) -> int:
-    """Read every row of a receipt again in the landed bytes, without the database; returns how many cells were compared.
-
-    Raises:
-        StorageFailed: landing lost a page, or its bytes are not those of the digest.
-        KpiError: a page does not say what the receipt says; the message names page and month.
-    """
-    definition = DEFINITIONS[receipt.kpi_id]
-    contract = find_contract(settings().contracts, definition.feed)
-    codes = {f"@{axis.source_name}": definition.codes[axis.name] for axis in contract.axes}
-    landing = Landing(settings().landing_url)
-    pages = {sha256: _cells(landing.get(sha256)) for sha256 in sorted({row.sha256 for row in receipt.rows})}
-    for row in receipt.rows:
-        wanted = codes | {"@time": month_code(f"{row.period:%Y-%m}")}
-        found = [cell["$"] for cell in pages[row.sha256] if wanted.items() <= cell.items()]
-        stated = str(row.value) if row.value is not None else row.mark
-        if found != [stated]:
-            raise KpiError(
-                f"{receipt.kpi_id} {row.period:%Y-%m}：保存した原本（ページ {row.page}、{row.sha256}）には"
-                f"「{'、'.join(found) or 'なし'}」とあり、由来の「{stated}」と一致しません。",
-                "receipt.not_in_landing",
-            )
-    return len(receipt.rows)
-
-
-def _cells(body: bytes) -> list[dict[str, str]]:
-    """The cells of a landed e-Stat page; pages are landed as they came, compressed or not."""
-    text = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
-    values = json.loads(text)["GET_STATS_DATA"]["STATISTICAL_DATA"]["DATA_INF"]["VALUE"]
-    return values if isinstance(values, list) else [values]
 
 
 def _period_id(period: str) -> str:
     match = PERIOD.fullmatch(period)
     if match is None:
         raise KpiError(f"期間「{period}」を読めません。例：2024、2023年度、2024-09", "receipt.period")
-    if match["month"]:
-        return match["month"]
+    if match["given"]:
+        return match["given"]
     fiscal = match["fy"] or match["fy_ja"]
     return f"FY{fiscal}" if fiscal else f"CY{match['cy']}"
 
@@ -224,6 +208,10 @@ def _published(connection: psycopg.Connection, kpi: str, period_id: str) -> dict
         )
         .fetchone()
     )
+    if connection.execute("select from marts.dim_kpi where kpi_id = %s", [kpi]).rowcount == 0:
+        raise KpiError(
+            f"{kpi} というKPIはありません。番号は `kpi board` で確認してください。", "receipt.unknown_kpi"
+        )
     if number is None or number["value"] is None:
         raise KpiError(f"{kpi} の {period_id} の公表値はありません（実績未公表）。", "receipt.no_number")
     return number
@@ -247,10 +235,25 @@ def _rows(connection: psycopg.Connection, definition: Definition, first: date, l
     return connection.cursor(row_factory=class_row(Row)).execute(query, [first, last]).fetchall()
 
 
+def _cells_filled_in(connection: psycopg.Connection, kpi: str, period_id: str) -> list[Row]:
+    """The cell that the figure was filled in, read in accepted history where the marts say that it is."""
+    query = (
+        "select r.period, r.value, r.value_mark as mark, r.load_id, 1 as page, p.sha256, r.known_from, r.source_cell as cell,"
+        " r.note, (select u.found from ops.correction_use as u join ops.correction as c using (correction_id)"
+        "  where u.load_id = r.load_id and u.outcome = 'applied' and c.place = r.source_cell) as filed"
+        f" from marts.fct_kpi_source_row as s join raw.{FILLED_IN} as r"
+        "  on r.load_id = s.load_id and r.source_cell = s.source_cell and r.kpi_code = s.kpi_id and r.known_to = 'infinity'"
+        " join ops.load_page as p on p.load_id = r.load_id and p.page = 1"
+        " where s.kpi_id = %s and s.period_id = %s"
+    )
+    return connection.cursor(row_factory=class_row(Row)).execute(query.encode(), [kpi, period_id]).fetchall()
+
+
 def _load(connection: psycopg.Connection, load_id: int, feed: str) -> Load:
     columns = connection.cursor(row_factory=dict_row)
     load = columns.execute(
-        "select contract_version, contract_sha256, code_version, verdict from ops.load where load_id = %s",
+        "select l.contract_version, l.contract_sha256, l.code_version, l.verdict, s.label_ja as verdict_ja from ops.load as l"
+        " join marts.dim_status as s on s.domain = 'gate_status' and s.code = l.verdict where l.load_id = %s",
         [load_id],
     ).fetchone()
     assert load is not None
@@ -262,7 +265,7 @@ def _load(connection: psycopg.Connection, load_id: int, feed: str) -> Load:
     pages = (
         connection.cursor(row_factory=class_row(Page))
         .execute(
-            "select page, sha256, url, fetched_at from ops.load_page where load_id = %s order by page",
+            "select page, sha256, url, params ->> 'file_name' as file_name, fetched_at from ops.load_page where load_id = %s order by page",
             [load_id],
         )
         .fetchall()

@@ -10,6 +10,8 @@ from kpi_warehouse.claims import check, read
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.settings import PROJECT
 
+OPEN = {"C15", "C18", "C19", "C23", "C38"}
+DEPARTMENTAL = {"C14", "C14-2", "C33", "C33-2", "C35", "C36", "C42", "C45", "C48"}
 SLIDES = PROJECT / "demo" / "claims" / "slides.yaml"
 PUBLISHED = pytest.mark.usefixtures("published")
 
@@ -29,8 +31,9 @@ def test_the_sentences_of_the_slides_get_their_known_verdicts() -> None:
     assert {name for name, (verdict, _) in found.items() if verdict == "✗"} == {"C09", "C12"}
     assert found["C12"][1] == "1,247"
     assert found["C09"][1] == "165"
-    assert {name for name, (verdict, _) in found.items() if verdict == "要確認"} == {"C15", "C19"}
-    assert len(found) == 16
+    # What divisions report has not arrived here; tests/dbt/test_slides.py checks it with their files.
+    assert {name for name, (verdict, _) in found.items() if verdict == "要確認"} == OPEN | DEPARTMENTAL
+    assert len(found) == 28
 
 
 @PUBLISHED

@@ -13,6 +13,7 @@ import pytest
 from deliveries import MEMBER_OF, Deliveries, figures, published_flows, published_moves
 
 from kpi_warehouse import load, marts
+from kpi_warehouse.claims import check
 from kpi_warehouse.contract import FileSource, contracts
 from kpi_warehouse.settings import PROJECT, settings
 from kpi_warehouse.sources.inbox_receive import receive_all
@@ -168,6 +169,15 @@ def test_the_marts_answer_the_numbers_of_the_slides(
     with connect("kpi_transformer") as connection:
         asked = [*strategy_numbers(), *partner_numbers(), *migration_numbers(), *programme_numbers()]
         missed = {number.name for number in asked if answer(connection, number) != number.printed}
+    verdicts = {one.claim.claim_id: one.verdict for one in check(DEMO / "claims" / "slides.yaml")}
+    assert {name for name, verdict in verdicts.items() if verdict == "✗"} == {"C09", "C12"}
+    assert {name for name, verdict in verdicts.items() if verdict == "要確認"} == {
+        "C15",
+        "C18",
+        "C19",
+        "C23",
+        "C38",
+    }
     reasons = {name: reason(name) for name in sorted(missed)}
     with capsys.disabled():
         print(f"\n資料の数値 {len(asked)} 件中 {len(asked) - len(missed)} 件をマートから答えました。")

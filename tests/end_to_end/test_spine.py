@@ -12,7 +12,9 @@ import pytest
 from demo.estat import Simulator, Table, edits, published
 from kpi_warehouse import load, marts
 from kpi_warehouse.errors import KpiError
-from kpi_warehouse.receipt import trail, verify
+from kpi_warehouse.receipt import trail
+from kpi_warehouse.receipt_page import receipt_page
+from kpi_warehouse.receipt_proof import verify
 from kpi_warehouse.replay import replay as replay_load
 
 MOVES, FLOWS = "estat_migration_monthly", "estat_migration_flow_monthly"
@@ -57,6 +59,14 @@ def test_published_figures_reach_the_board_with_their_receipt(
     assert trail("K12", "2020年度").value == -1806
     receipt = trail("K12", "2024")
     assert verify(receipt) == 12
+    page = receipt_page(receipt, 12)
+    assert "-1,542人" in page and "原本の 12 セルと一致" in page and receipt.rows[0].sha256 in page
+    by_sql = rows(
+        warehouse,
+        "select distinct kpi, n, published_value from (select kpi_id as kpi, published_value,"
+        " count(*) over () as n from marts.receipt('K12', '2024')) as r",
+    )
+    assert by_sql == [("K12", 12, -1542)]
     altered = replace(receipt, rows=[replace(receipt.rows[0], value=0), *receipt.rows[1:]])
     with pytest.raises(KpiError, match=r"2024-01：保存した原本.*「-106」.*「0」"):
         verify(altered)

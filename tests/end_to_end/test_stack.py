@@ -209,6 +209,23 @@ def test_up_leaves_it_running_on_the_port_asked_for(
     assert home.stack.api.healthy()
 
 
+def test_a_figure_that_a_division_filled_in_is_traced_to_its_cell_and_proved(
+    home: Home, standing: tuple[Ended, Simulator, int], tmp_path: Path
+) -> None:
+    shown = home.command("kpi", "receipt", "D08", "2024年度", "--verify")
+    assert (
+        shown.code == 0
+        and "235件" in shown.output
+        and "✓ 保存した原本の 1 セルと一致しました" in shown.output
+    )
+    ((cell, name),) = home.rows("select source_cell, file_or_url from marts.receipt('D08', '2024年度')")
+    assert cell in shown.output and name.endswith(".xlsx") and name in shown.output
+    page = tmp_path / "由来.html"
+    assert home.command("kpi", "receipt", "D08", "FY2024", "--print", str(page)).code == 0
+    assert "照合はしていません" in page.read_text("utf-8")
+    assert "というKPIはありません" in home.command("kpi", "receipt", "K99", "2024").output
+
+
 def test_the_watcher_is_at_work_and_the_page_of_signed_links_answers(
     home: Home, standing: tuple[Ended, Simulator, int]
 ) -> None:

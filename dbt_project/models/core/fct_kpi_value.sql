@@ -63,59 +63,9 @@ period_sums as (
     group by months.kpi_id, periods.period_id, periods.period_kind, periods.expected_months
 ),
 
--- What the divisions filled in. A figure belongs to the period of the KPI's own kind that ends with the
--- year of its last day; as long as that year is not over, the figure is partial.
-filled_in as (
-
-    select
-        delivered.breakdown ->> 'kpi_code' as kpi_id,
-        delivered.period_end,
-        delivered.value,
-        delivered.value_status,
-        delivered.load_id,
-        delivered.loaded_at,
-        delivered.period_start
-    from {{ ref('stg_files__kpi_progress') }} as delivered
-    where delivered.value_status in ('actual', 'partial', 'provisional', 'revised')
-
-),
-
 filled_in_periods as (
 
-    select distinct on (filled_in.kpi_id, periods.period_id)
-        filled_in.kpi_id,
-        periods.period_id,
-        periods.period_kind,
-        filled_in.value,
-        case periods.period_kind
-            when '時点' then (filled_in.period_end = periods.period_end)::integer
-            else
-                least(
-                    periods.expected_months,
-                    {{ months_between('periods.period_start', 'filled_in.period_end + 1') }}
-                )
-        end as covered_months,
-        periods.expected_months,
-        filled_in.loaded_at,
-        freshness.data_as_of,
-        coalesce(gates.gate_status, 'passed') as gate_status,
-        coalesce(gates.held_rows, 0) as held_rows
-    from filled_in
-    inner join {{ ref('dim_kpi') }} as kpis on filled_in.kpi_id = kpis.kpi_id
-    inner join periods
-        on
-            kpis.period_kind = periods.period_kind
-            and periods.period_kind <> '月'
-            and filled_in.period_end > periods.period_end - interval '1 year'
-            and filled_in.period_end <= periods.period_end
-    left join {{ ref('int_feed_freshness') }} as freshness on freshness.feed = 'kpi_progress'
-    left join {{ ref('int_feed_month_gate') }} as gates
-        on
-            gates.feed = 'kpi_progress'
-            and date_trunc('month', filled_in.period_start) = date_trunc('month', gates.month)
-    -- K12 is computed from the source; a figure typed beside it would only disagree.
-    where filled_in.kpi_id <> 'K12'
-    order by filled_in.kpi_id asc, periods.period_id asc, filled_in.period_end desc
+    select * from {{ ref('int_kpi_filled_in') }}
 
 )
 

@@ -15,5 +15,7 @@ select
     indicator_code,
     persons::bigint as persons,
     persons_mark,
+    load_id,
+    source_page,
     known_from as loaded_at
 from in_force

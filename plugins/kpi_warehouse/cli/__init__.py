@@ -5,7 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate refused the data.
 
 from __future__ import annotations
 
-from kpi_warehouse.cli import claims, db, estat, feed, hold, incident, marts, publication
+from kpi_warehouse.cli import claims, db, estat, feed, hold, incident, marts, publication, receipt
 from kpi_warehouse.cli.application import app
 
 app.add_typer(feed.app, name="feed")
@@ -16,4 +16,4 @@ app.add_typer(hold.app, name="hold")
 app.add_typer(hold.inbox, name="inbox")
 app.add_typer(incident.app, name="incident")
 
-__all__ = ["app", "marts", "publication"]
+__all__ = ["app", "marts", "publication", "receipt"]

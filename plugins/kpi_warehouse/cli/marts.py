@@ -1,4 +1,4 @@
-"""`kpi load`, `kpi build`, `kpi board`, `kpi receipt`, `kpi replay`: from a feed to the board and back to its source."""
+"""`kpi load`, `kpi replay`, `kpi build`, `kpi board`: from a feed to the board."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def board(
 
     rows = marts.board(instant(as_of))
     if format is BoardFormat.json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2, default=_plain))
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2, default=plain_json))
     elif format is BoardFormat.csv:
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
@@ -222,54 +222,8 @@ def print_programmes(rows: list[dict[str, Any]]) -> None:
     out.print(table)
 
 
-def _plain(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
+    """A value that JSON does not know, in one that it does."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
-@app.command(
-    epilog="例：`kpi receipt K12 2024`　`kpi receipt K12 2023年度`　`kpi receipt K12 2024-09 --json`"
-)
-@reported
-def receipt(
-    kpi: Annotated[str, typer.Argument(help="KPI番号（K12 など）")],
-    period: Annotated[str, typer.Argument(help="期間：2024（暦年）・2023年度・2024-09（月）")],
-    as_json: Annotated[bool, typer.Option("--json", help="JSON で出力")] = False,
-    check: Annotated[bool, typer.Option("--verify", help="保存した原本のセルまで読み直して確かめる")] = False,
-) -> None:
-    """公表した数値ひとつの由来を示す：値 → 行 → ページ → sha256 → URL、契約の版、検査の結果。"""
-    from kpi_warehouse.receipt import trail, verify
-
-    found = trail(kpi, period)
-    compared = verify(found) if check else None
-    if as_json:
-        typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2, default=_plain))
-        return
-    out.print(
-        f"[bold]{found.kpi_id} {found.kpi_name}[/bold]　{found.period_label}（{found.period_kind}）",
-        highlight=False,
-    )
-    out.print(f"値　　{found.value_text}　{found.coverage}", highlight=False)
-    out.print(f"計算　{found.method_ja}", highlight=False)
-    table = Table("期間", "値", "取込", "ページ", "sha256", "知った時点", title="もとの行")
-    for row in found.rows:
-        table.add_row(
-            f"{row.period:%Y-%m}",
-            row.value_text,
-            str(row.load_id),
-            str(row.page),
-            row.sha256[:16] + "…",
-            f"{row.known_from:%Y-%m-%d %H:%M}",
-        )
-    out.print(table)
-    for source in found.loads:
-        out.print(
-            f"取込 {source.load_id}　{source.feed} 契約 {source.contract_version}（{source.contract_sha256[:12]}）　"
-            f"検査 {source.verdict}　コード {source.code_version}",
-            highlight=False,
-        )
-        for page in source.pages:
-            out.print(f"  ページ {page.page}　{page.sha256}\n  {page.url}", highlight=False)
-    if compared is not None:
-        out.print(f"[green]✓[/green] 保存した原本の {compared} セルと一致しました。", highlight=False)
