@@ -7,26 +7,33 @@ from collections import Counter
 
 import psycopg
 
-from kpi_warehouse import marts
+from kpi_warehouse import marts_swap
 from kpi_warehouse.warehouse.connection import connect
 
 SWAPS = 50
 JOIN = (
     "select array_agg(distinct board.build) || array_agg(distinct history.build) || array_agg(distinct kpis.build)"
-    " from marts.board join marts.history using (line) join marts.kpis using (line)"
+    ' || array_agg(distinct shown."構築") from marts.mart_board as board join marts.history using (line)'
+    ' join marts.kpis using (line) join marts_ja."盤" as shown on shown."行" = line'
 )
 
 
 def swap(connection: psycopg.Connection, build: int) -> None:
-    """Three tables that all say which build they are of, swapped in as `marts` as a build does."""
+    """Three tables that all say which build they are of, swapped in as `marts` as a build does, one with its Japanese view."""
     connection.execute("create schema marts_next")
-    for table in ("board", "history", "kpis"):
+    for table in ("mart_board", "history", "kpis"):
         connection.execute(
             f"create table marts_next.{table} as select {build} as build, line from generate_series(1, 50) as line"
         )
+    for of, comment in (
+        ("table marts_next.mart_board", "盤"),
+        ("column marts_next.mart_board.build", "構築"),
+    ):
+        connection.execute(f"comment on {of} is '{comment}：試験'")
+    connection.execute("comment on column marts_next.mart_board.line is '行。'")
     with connection.transaction():
-        marts._swap(connection, build)
-    marts._drop_retired(connection)
+        marts_swap.swap(connection, build)
+    marts_swap.drop_retired(connection)
 
 
 def test_readers_see_one_build_and_no_error_during_swaps(warehouse: str) -> None:
