@@ -40,18 +40,6 @@ class Figure:
         return f"{self.number:,}{self.unit}"
 
 
-@dataclass(frozen=True, slots=True)
-class Kpi:
-    """One KPI as the catalogue has it."""
-
-    code: str
-    plan: str
-    name: str
-    unit: str
-    target: str
-    owner: str
-
-
 def _rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as lines:
         return list(csv.DictReader(lines))
@@ -78,23 +66,6 @@ def figure(metric: str, period: str) -> Figure:
         KeyError: the slides state no such number.
     """
     return _programmes()[metric, period]
-
-
-@cache
-def kpis() -> tuple[Kpi, ...]:
-    """The 31 KPIs in the order of the plans. The theme that has none (KPI未設定) is not among them."""
-    return tuple(
-        Kpi(
-            row["kpi_id"],
-            row["plan"],
-            row["name_ja"],
-            row["unit"],
-            row["target_text_exact"],
-            row["owner_body"],
-        )
-        for row in _rows(FIGURES / "kpi_catalogue.csv")
-        if row["kpi_type"] != "none"
-    )
 
 
 @cache

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from kpi_warehouse.contract_form import Form
 from kpi_warehouse.contract_layout import Layout
 from kpi_warehouse.errors import ContractError
 
@@ -84,8 +85,8 @@ class FileSource:
     """How the file of a division is recognised and read.
 
     `url` None means that the file is dropped into the inbox. `revisions` says what happens to a changed value that was
-    accepted as actual: ``ask`` holds it until it is released, ``accept`` takes it as a new version. `mark_statuses` says
-    which value status a mark has.
+    accepted as actual: ``ask`` holds it until it is released, ``accept`` takes it as a new version. `form` is what its template
+    prints; None where none is handed out.
     """
 
     file_names: tuple[str, ...]
@@ -96,6 +97,7 @@ class FileSource:
     url: str | None
     revisions: Literal["ask", "accept"]
     layout: Layout
+    form: Form | None = None
     place_columns: ClassVar[dict[str, str]] = {
         "source_page": "integer not null",
         "source_cell": "text not null",

@@ -20,6 +20,7 @@ from kpi_warehouse.contract import (
     Sla,
 )
 from kpi_warehouse.contract_file import ContractFile, Key
+from kpi_warehouse.contract_form import form_of
 from kpi_warehouse.contract_layout import layout_of
 
 # logicalType → the physicalTypes it may have; never float, so that a number is published as it was delivered.
@@ -241,9 +242,11 @@ class _Document:
             file.fault(at("format"), custom.get("format"), " / ".join(FORMATS))
         if custom.get("revisions", "ask") not in REVISIONS:
             file.fault(at("revisions"), custom.get("revisions"), " / ".join(REVISIONS))
-        layout = layout_of(
-            custom, lambda key, found, expected: file.fault((*at(str(key[0])), *key[1:]), found, expected)
-        )
+
+        def fault(key: Key, found: object, expected: str) -> None:
+            file.fault((*at(str(key[0])), *key[1:]), found, expected)
+
+        layout = layout_of(custom, fault)
         return FileSource(
             file_names=tuple(custom.get("fileNames") or ()),
             format=custom.get("format", "workbook"),
@@ -253,6 +256,7 @@ class _Document:
             url=custom.get("url"),
             revisions=custom.get("revisions", "ask"),
             layout=layout,
+            form=form_of(custom, layout, fault),
         )
 
     def _estat_source(self, custom: dict[str, Any]) -> EstatSource:

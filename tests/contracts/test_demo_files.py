@@ -18,13 +18,14 @@ from openpyxl import load_workbook
 from python_calamine import CalamineWorkbook
 
 from demo.inbox_files.__main__ import FILES, INBOX, stale, unknown
-from demo.inbox_files.figures import figure, kpis
+from demo.inbox_files.figures import figure
 from demo.inbox_files.stable import same_content
 from kpi_warehouse.contract import Contract, FileSource, contracts
 from kpi_warehouse.japanese.periods import fiscal_year
+from kpi_warehouse.kpi_catalogue import kpi_catalogue
 from kpi_warehouse.readers.file_rows import read_file
 from kpi_warehouse.readers.layout import Reading
-from kpi_warehouse.settings import settings
+from kpi_warehouse.settings import PROJECT, settings
 
 ROOT = Path(__file__).parents[2]
 # Inconsistencies of the slides (I) and the claims that hold (C): what a rule may name as its lesson.
@@ -166,7 +167,7 @@ def test_text_files_are_in_the_encodings_that_divisions_use() -> None:
 def test_the_progress_sheet_asks_for_all_31_and_one_is_filled() -> None:
     page = load_workbook(INBOX / "進捗管理シート（R6.10月末）.xlsx").worksheets[0]
     rows = {row[0].value: [cell.value for cell in row] for row in page.iter_rows(min_row=6, max_row=36)}
-    assert list(rows) == [kpi.code for kpi in kpis()] and len(rows) == 31
+    assert list(rows) == [kpi.kpi_id for kpi in kpi_catalogue(PROJECT)] and len(rows) == 31
     assert [code for code, row in rows.items() if row[5] is not None] == ["D08"]
     assert rows["D08"][5:8] == [235, "R3.11～R6.10月末", "累計"]
 

@@ -55,12 +55,6 @@ def programme_figures() -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row["value"]]
 
 
-def catalogue() -> list[dict[str, str]]:
-    path = DEMO / "inbox_files" / "figures" / "kpi_catalogue.csv"
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 KUMAMOTO = "from marts.mart_migration_monthly where area_code = '43000'"
 TO_SEPTEMBER = "and calendar_year = {} and month_number <= 9"
 COLUMNS = dict(zip(MEMBER_OF, ("tokyo_area", "osaka_area", "fukuoka", "elsewhere"), strict=True))
@@ -68,7 +62,7 @@ COLUMNS = dict(zip(MEMBER_OF, ("tokyo_area", "osaka_area", "fukuoka", "elsewhere
 
 def strategy_numbers() -> Iterator[Number]:
     """Targets and baselines."""
-    for row in catalogue():
+    for row in figures("kpi_catalogue"):
         for part in ("target", "baseline"):
             if row[f"{part}_value"]:
                 query = f"select {part}_value from marts.dim_kpi where kpi_id = '{row['kpi_id']}'"

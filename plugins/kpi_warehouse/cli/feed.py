@@ -79,6 +79,31 @@ def check(
         out.print("[green]✓[/green] 契約から作ったファイルは最新です")
 
 
+@app.command(
+    epilog="例：`kpi feed template kpi_progress --owner 移住定住推進本部`　`kpi feed template vacant_house_support --periods R5年度,R6年度`"
+)
+@reported
+def template(
+    feed: Annotated[str, typer.Argument(help="フィード名（kpi feed list）")],
+    owner: Annotated[str | None, typer.Option("--owner", help="この所管のKPIだけ。省くとすべて")] = None,
+    periods: Annotated[str, typer.Option("--periods", help="期間の列の見出し（コンマ区切り）")] = "",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="書き出すファイル（.xlsx）")] = None,
+) -> None:
+    """課へ配る記入様式（Excel）を契約から作る。返ってきたファイルはそのまま読める。"""
+    from kpi_warehouse import feed_template
+    from kpi_warehouse.contract import find_contract
+    from kpi_warehouse.settings import settings
+
+    contract = find_contract(settings().contracts, feed)
+    headings = [text.strip() for text in periods.split(",") if text.strip()]
+    body = feed_template.template(contract, owner=owner, periods=headings)
+    path = output or Path(f"{contract.title_ja}{f'（{owner}）' if owner else ''}.xlsx")
+    if path.exists():
+        wrong_usage(f"{path} はすでにあります。--output で別の名前を指定してください。")
+    path.write_bytes(body)
+    out.print(f"{path} を作りました。", highlight=False, markup=False)
+
+
 @app.command(epilog="例：`kpi feed new estat_population_monthly --table 0003448237 --title 人口推計`")
 @reported
 def new(

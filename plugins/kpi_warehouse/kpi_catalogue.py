@@ -1,0 +1,78 @@
+"""The KPI catalogue as the project keeps it: the seeds of the dbt project, read without a database."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from kpi_warehouse.errors import KpiError
+from kpi_warehouse.japanese.widths import fold
+
+NO_KPI = "none"
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """One KPI: its number, plan, name, unit, target in words (the version in force), and the body that owns it."""
+
+    kpi_id: str
+    plan: str
+    kpi_name: str
+    unit: str
+    target_text: str
+    owner: str
+    owner_names: tuple[str, ...]
+
+
+@cache
+def kpi_catalogue(project: Path) -> tuple[Kpi, ...]:
+    """Every KPI in the order of the plans; a theme without a KPI is not among them.
+
+    Args:
+        project: root of the checkout.
+    """
+    seeds = project / "dbt_project" / "seeds"
+    plans = {row["pillar_id"]: row["plan"] for row in _rows(seeds / "pillars.csv")}
+    targets = {
+        row["kpi_id"]: row["target_text"] for row in _rows(seeds / "kpi_targets.csv") if not row["known_to"]
+    }
+    owners = {row["owner_id"]: row["owner_name"] for row in _rows(seeds / "owners.csv")}
+    aliases = _rows(seeds / "owner_aliases.csv")
+    return tuple(
+        Kpi(
+            row["kpi_id"],
+            plans[row["pillar_id"]],
+            row["kpi_name"],
+            row["unit"],
+            targets.get(row["kpi_id"], ""),
+            owners[row["owner_id"]],
+            (owners[row["owner_id"]], *(a["alias"] for a in aliases if a["owner_id"] == row["owner_id"])),
+        )
+        for row in sorted(_rows(seeds / "kpi_catalogue.csv"), key=lambda row: int(row["display_order"]))
+        if row["kpi_type"] != NO_KPI
+    )
+
+
+def kpis_of(kpis: tuple[Kpi, ...], owner: str) -> tuple[Kpi, ...]:
+    """The KPIs of one owner, by any of its names.
+
+    Raises:
+        KpiError: nobody of that name owns a KPI; the message lists those who do.
+    """
+    wanted = _bare(owner)
+    found = tuple(kpi for kpi in kpis if wanted in map(_bare, kpi.owner_names))
+    if not found:
+        known = "、".join(dict.fromkeys(kpi.owner for kpi in kpis))
+        raise KpiError(f"「{owner}」が所管するKPIはありません。所管：{known}", "catalogue.unknown_owner")
+    return found
+
+
+def _bare(name: str) -> str:
+    return fold(name).replace("熊本県", "").translate(str.maketrans("", "", "「」『』 　"))
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
