@@ -1,4 +1,5 @@
--- A part (うち) is never more than what it is a part of: F11 of F10, F12-2 of F12-1, F18-3 of F18-4, F27-4 of F27-3.
+-- A part (うち) is never more than what it is a part of: F11 of F10, F12-2 of F12-1, F18-3 of F18-4,
+-- F27-4 of F27-3.
 with
 
 parts as (
@@ -27,7 +28,8 @@ select
     inner_figures.value as part_value,
     whole_figures.value as whole_value
 from parts
-inner join figures as inner_figures on parts.feed = inner_figures.feed and parts.part = inner_figures.measure_code
+inner join figures as inner_figures
+    on parts.feed = inner_figures.feed and parts.part = inner_figures.measure_code
 inner join figures as whole_figures
     on
         parts.feed = whole_figures.feed

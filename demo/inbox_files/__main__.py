@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from demo.inbox_files import people, progress, schools, texts
+from demo.inbox_files import companies, people, progress, schools, texts
 from demo.inbox_files.stable import same_content
 
 INBOX = Path(__file__).parents[1] / "inbox"
@@ -26,6 +26,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "伴走型支援の実績.csv": texts.company_support,
     "私立学校経常費補助の実績.xlsx": schools.private_schools,
     "くまもと産業復興エキスポ.xlsx": schools.expo,
+    "半導体関連企業と学校との交流の実績（R6）.xlsx": companies.company_contacts,
     "進捗管理シート（R6.10月末）.xlsx": progress.kpi_progress,
 }
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
 from kpi_warehouse.contract_document import TO_BE_CHECKED
+from kpi_warehouse.contract_file import dump_yaml
 from kpi_warehouse.sources.estat_answers import TableMeta
 
 
@@ -82,7 +81,7 @@ def draft(feed: str, title_ja: str, owner: str, table_id: str, table: TableMeta)
         ],
         "team": {"name": owner},
     }
-    text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=110)
+    text = dump_yaml(document)
     return (
         f"# ODCS data contract: everything known about this feed, and the only place that knows it.\n{text}"
     )

@@ -126,6 +126,18 @@ class ContractFile:
             raise ContractError("\n".join(dict.fromkeys(self.faults)), "contract.invalid")
 
 
+class _Indented(yaml.SafeDumper):
+    """Indents the items of a list, as the linter wants it."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def dump_yaml(document: dict[str, Any]) -> str:
+    """A document as the YAML of this project: keys in their order, Japanese as it is, lists indented."""
+    return yaml.dump(document, Dumper=_Indented, allow_unicode=True, sort_keys=False, width=110)
+
+
 @cache
 def _validator() -> Any:
     import jsonschema

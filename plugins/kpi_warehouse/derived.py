@@ -10,18 +10,20 @@ import io
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kpi_warehouse.contract import Contract, EstatSource, FileSource, contracts
+from kpi_warehouse.contract_file import dump_yaml
 from kpi_warehouse.errors import ContractError
 from kpi_warehouse.settings import settings
 
+STAGED = "stg_files__"
 HEADER = "Made from expectations/*.odcs.yaml by `kpi feed check --write`. Do not edit."
 
 
 def write_derived() -> list[Path]:
-    """Write every derived file that differs; returns those written."""
-    written = []
+    """Write every derived file that differs, and remove those whose contract is gone; returns those written or removed."""
+    written = _orphans()
+    for path in written:
+        path.unlink()
     for path, text in _derived().items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +36,7 @@ def check_derived() -> None:
     """Raises:
     ContractError: a derived file is missing or stale.
     """
-    stale = [
+    stale = _orphans() + [
         path
         for path, text in _derived().items()
         if not path.exists() or path.read_text(encoding="utf-8") != text
@@ -49,19 +51,23 @@ def check_derived() -> None:
 
 def _derived() -> dict[Path, str]:
     project, known = settings().project, contracts(settings().contracts)
+    staging = project / "dbt_project/models/staging"
     return {
-        project / "dbt_project/models/staging/_sources.generated.yml": _dbt_sources(known),
+        staging / "_sources.generated.yml": _dbt_sources(known),
+        staging / "_files.generated.yml": _staging_descriptions(known),
+        **{staging / f"{STAGED}{contract.feed}.sql": _staging_model(contract) for contract in _files(known)},
+        staging / f"{STAGED}measures.sql": _all_measures(known),
         project / "dbt_project/seeds/file_feeds.csv": _file_feeds(known),
         project / "dbt_project/seeds/feed_codes.csv": _feed_codes(known),
         project / "docs/feeds.md": _feeds_page(known),
     }
 
 
-class _Indented(yaml.SafeDumper):
-    """Indents the items of a list, as the linter wants it."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
+def _orphans() -> list[Path]:
+    """Staging models of feeds that are no more."""
+    made = _derived()
+    folder = settings().project / "dbt_project/models/staging"
+    return [path for path in sorted(folder.glob(f"{STAGED}*.sql")) if path not in made]
 
 
 def _dbt_sources(known: tuple[Contract, ...]) -> str:
@@ -82,9 +88,33 @@ def _dbt_sources(known: tuple[Contract, ...]) -> str:
         for contract in known
     ]
     document = {"version": 2, "sources": [{"name": "raw", "schema": "raw", "tables": tables}]}
-    return f"# {HEADER}\n" + yaml.dump(
-        document, Dumper=_Indented, allow_unicode=True, sort_keys=False, width=110
+    return f"# {HEADER}\n{dump_yaml(document)}"
+
+
+def _staging_model(contract: Contract) -> str:
+    axes = [column.name for column in contract.axes if column.name not in ("period_kind", "measure_code")]
+    listed = ", ".join(f"'{axis}'" for axis in axes)
+    return (
+        f"-- {HEADER}\n{{{{ staged_measures('{contract.feed}'{f', axes=[{listed}]' if axes else ''}) }}}}\n"
     )
+
+
+def _all_measures(known: tuple[Contract, ...]) -> str:
+    """Every departmental feed in one: the shape is the same."""
+    selects = [f"select * from {{{{ ref('{STAGED}{contract.feed}') }}}}" for contract in _files(known)]
+    return f"-- {HEADER}\n" + "\nunion all\n".join(selects) + "\n"
+
+
+def _staging_descriptions(known: tuple[Contract, ...]) -> str:
+    models = [
+        {"name": f"{STAGED}{contract.feed}", "description": f"{contract.title_ja}の、受け入れた値。"}
+        for contract in _files(known)
+    ]
+    models.append(
+        {"name": f"{STAGED}measures", "description": "部署から届くフィードすべての、受け入れた値。"}
+    )
+    document = {"version": 2, "models": models}
+    return f"# {HEADER}\n{dump_yaml(document)}"
 
 
 def _file_feeds(known: tuple[Contract, ...]) -> str:

@@ -12,13 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
@@ -28,11 +25,11 @@ from kpi_warehouse.contract import Contract, contracts
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.load import Published, contract_of, gate, publish, stage
 from kpi_warehouse.settings import settings
-from kpi_warehouse.warehouse.connection import connect, warehouse_url
+from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.ledger import open_load, read_load, step
+from kpi_warehouse.warehouse.scratch import scratch_database
 from kpi_warehouse.warehouse.tables import ensure_raw, raw_table
 
-PREFIX = "kpi_preview_"
 # What the verbs read of the past, in the order of its references. Rows of the feed alone, except what all share.
 BOOKS = (
     ("ops.landed", "true"),
@@ -152,7 +149,7 @@ def preview_since(feed: str, since: date) -> list[Replayed]:
         KpiError: see `past_loads`; or this login may not create databases.
     """
     numbers = past_loads(feed, since)
-    with _scratch() as url, tempfile.TemporaryDirectory(prefix="kpi-preview-") as returned:
+    with scratch_database() as url, tempfile.TemporaryDirectory(prefix="kpi-preview-") as returned:
         environment = os.environ | {"KPI_DATABASE_URL": url, "KPI_RETURNS": f"file://{returned}"}
         _copy(contract_of(feed), url)
         done = subprocess.run(
@@ -241,46 +238,6 @@ def _said(contract: Contract, row: dict[str, Any] | None) -> str | None:
         if row.get(name) is not None:
             return str(row[name])
     return ""
-
-
-@contextmanager
-def _scratch() -> Iterator[str]:
-    """An empty, migrated database on the warehouse's server; yields its URL. Those of killed previews are dropped first."""
-    name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
-    parts = urlsplit(warehouse_url())
-    url = urlunsplit(parts._replace(path=f"/{name}"))
-    with connect(None, autocommit=True) as connection:
-        for (old,) in connection.execute(
-            "select datname from pg_database where starts_with(datname, %s) and not exists ("
-            "select from pg_stat_activity where pg_stat_activity.datname = pg_database.datname)",
-            [PREFIX],
-        ).fetchall():
-            connection.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(old)))
-        try:
-            connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        except psycopg.errors.InsufficientPrivilege:
-            raise KpiError(
-                "下見には、作業用のデータベースを作る権利が要ります（管理者が `alter role kpi_owner createdb`）。",
-                "replay.no_createdb",
-            ) from None
-    try:
-        subprocess.run(
-            [
-                sys.executable,
-                "-W",
-                "ignore",
-                "-c",
-                "from kpi_warehouse.warehouse.connection import migrate; migrate()",
-            ],
-            env=os.environ | {"KPI_DATABASE_URL": url},
-            check=True,
-        )
-        yield url
-    finally:
-        with connect(None, autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
-            )
 
 
 def _copy(contract: Contract, url: str) -> None:

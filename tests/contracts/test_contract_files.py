@@ -21,7 +21,7 @@ MONTHLY = KNOWN["estat_migration_monthly"]
 
 def test_the_feeds_are_exactly_these() -> None:
     assert [feed for feed in sorted(KNOWN) if feed.startswith("estat_")] == FEEDS
-    assert len(KNOWN) == len(FEEDS) + 12
+    assert len(KNOWN) == len(FEEDS) + 13
 
 
 @pytest.mark.parametrize("feed", sorted(KNOWN))

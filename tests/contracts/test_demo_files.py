@@ -44,6 +44,7 @@ CONTRACTS = {
 
 def test_there_are_twelve() -> None:
     assert sorted(CONTRACTS) == [
+        "company_contacts",
         "company_support",
         "expo",
         "internship_rate",

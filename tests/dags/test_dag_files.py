@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MOVES, FLOWS = "estat_migration_monthly", "estat_migration_flow_monthly"
 FEEDS = [FLOWS, MOVES]
 FILES = [
+    "company_contacts",
     "company_support",
     "expo",
     "internship_rate",

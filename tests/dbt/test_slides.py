@@ -30,11 +30,12 @@ NOT_ANSWERED = {
     NO_FEED: {
         "F03-2",
         *(f"F14-{n}" for n in range(1, 5)),
-        *(f"F15-{n}" for n in range(1, 5)),
-        *("F16-1", "F16-2", "F17-1", "F17-2", "F17-3"),
+        *("F15-1", "F16-1", "F17-1", "F17-2", "F17-3"),
         *("F21-1", "F21-2", "F21-3", "F22-1", "F22-2", "F23-1", "F23-2", "F23-3", "F25", "F26-1", "F26-2"),
     },
 }
+# The schools of the talks and of the job fair: one measure of two activities.
+SAME_MEASURE = {"F16-2": "F15-3"}
 PARTICIPANTS = (
     "select sum(value) from marts.mart_programme_value"
     " where feed = 'semiconductor_training' and measure_code = 'students'"
@@ -116,7 +117,7 @@ def programme_numbers() -> Iterator[Number]:
         measure = (
             "feed = 'semiconductor_training'"
             if row["metric_id"].startswith("F20-")
-            else f"seed_id = '{row['metric_id']}'"
+            else f"seed_id = '{SAME_MEASURE.get(row['metric_id'], row['metric_id'])}'"
         )
         query = f"select value from marts.mart_programme_value where {measure} and value = {row['value']}"
         if row["period_text"].startswith("R") and row["period_text"][1:].isdigit():

@@ -1,6 +1,6 @@
 {{ config(post_hook="{{ create_receipt() }}") }}
 
--- The rows of accepted history that each number of a KPI was made of: the first step back from a published figure.
+-- The rows of accepted history that each number of a KPI was made of: the first step back from a figure.
 with
 
 cells as (

@@ -9,6 +9,7 @@ import re
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -50,6 +51,9 @@ def load(
     force: Annotated[
         bool, typer.Option("--force", help="提供元の更新日が変わっていなくても取り直す")
     ] = False,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="課のファイル。受付フォルダーに入れてから取り込む")
+    ] = None,
 ) -> None:
     """フィードを取り込む（fetch → stage → gate → publish）。"""
     from kpi_warehouse import load as verbs
@@ -57,6 +61,14 @@ def load(
     for month in (period, since):
         if month is not None and not MONTH.fullmatch(month):
             wrong_usage(f"対象月「{month}」を読めません。例：2024-09")
+    if file is not None:
+        from kpi_warehouse.sources.inbox_receive import hand_in
+
+        if not file.is_file():
+            wrong_usage(f"{file} はありません。")
+        for delivery in hand_in(verbs.contract_of(feed), file):
+            if delivery.message_ja:
+                out.print(f"受付     {delivery.message_ja}", highlight=False, markup=False)
     fetched = verbs.fetch(feed, period, since=since, force=force)
     out.print(f"fetch    {fetched.message_ja}（取込番号 {fetched.load_id}）")
     if fetched.state != "fetched":

@@ -18,10 +18,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
+from urllib.parse import unquote
 
+import fsspec
 import psycopg
 
-from kpi_warehouse.contract import load_contract
+from kpi_warehouse.contract import Contract, file_source, load_contract
 from kpi_warehouse.errors import KpiError, UnreadableFile
 from kpi_warehouse.settings import settings
 from kpi_warehouse.sources.files import LARGEST_BYTES, Arrival, FileMoved, scan
@@ -29,7 +31,7 @@ from kpi_warehouse.sources.inbox_names import FileFeed, match_name, match_proper
 from kpi_warehouse.sources.inbox_reading import Content, read_content
 from kpi_warehouse.sources.personal_data import find_personal_data, refusal
 from kpi_warehouse.warehouse.deliveries import Delivery, find_delivery, read_delivery
-from kpi_warehouse.warehouse.landing import Landing
+from kpi_warehouse.warehouse.landing import Landing, write_whole
 from kpi_warehouse.warehouse.reception import accept, receiving, refuse, unsettle
 
 MOST_ATTEMPTS = 3
@@ -77,6 +79,28 @@ def inbox_in_use() -> str:
     if not settings().inbox:
         (settings().home / "inbox").mkdir(parents=True, exist_ok=True)
     return settings().inbox_url
+
+
+def hand_in(contract: Contract, path: Path) -> list[Delivery]:
+    """Put a file into the inbox for a division, under a name that its contract takes, and receive it.
+
+    Raises:
+        KpiError: the feed's files do not come through the inbox, or a file of that name lies there already.
+        SourceUnavailable: the inbox cannot be reached.
+    """
+    globs = file_source(contract).file_names
+    if not globs:
+        raise KpiError(f"{contract.feed} のファイルは受付フォルダーを通りません。", "inbox.no_names")
+    name = path.name
+    matched = match_name(name, file_feeds(settings().contracts))
+    if isinstance(matched, str) or matched.feed != contract.feed:
+        name = Path(globs[0].replace("*", path.stem, 1).replace("*", "")).stem + path.suffix
+    files, root = fsspec.core.url_to_fs(unquote(inbox_in_use()))
+    place = f"{root.rstrip('/')}/{name}"
+    if files.exists(place):
+        raise KpiError(f"受付フォルダーに「{name}」がすでにあります。", "inbox.name_taken")
+    write_whole(files, place, path.read_bytes())
+    return receive_all(wait=True)
 
 
 def receive_all(

@@ -1,0 +1,418 @@
+"""A first draft of a contract from a sample file of a division. What only a person knows is marked （要確認）.
+
+The table is found by its shape: headings above rows that hold numbers. The draft is then used at once to read the sample, so that
+its author sees which cells it does not account for yet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kpi_warehouse.contract_document import TO_BE_CHECKED
+from kpi_warehouse.contract_file import dump_yaml
+from kpi_warehouse.errors import KpiError
+from kpi_warehouse.japanese.numbers import read_numbers
+from kpi_warehouse.japanese.periods import read_period
+from kpi_warehouse.japanese.widths import Unreadable, fold, search_key
+from kpi_warehouse.readers.delimited import read_delimited
+from kpi_warehouse.readers.grid import Book, Cell, Sheet
+from kpi_warehouse.readers.layout_headers import Heading, headings_of, take_references
+from kpi_warehouse.readers.workbook import read_workbook
+
+WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
+TOTALS = {"計", "合計", "小計", "総計", "総数"}
+NOTES = {"備考", "摘要", "注", "注記", "備考欄"}
+UNITS = {"単位"}
+PERIOD_HEADINGS = {
+    "年度",
+    "時点",
+    "期間",
+    "年月",
+    "月",
+    "年",
+    "開催日",
+    "日時",
+    "対象期間",
+    "対象年度",
+    "基準日",
+}
+NUMBERINGS = {"no", "no.", "番号", "項番"}
+STATUS_HEADINGS = {"値の種類", "実績の種類", "状態"}
+STATUS_WORDS = {
+    "実績": "actual",
+    "累計": "actual",
+    "年度途中": "partial",
+    "速報": "provisional",
+    "予定": "planned",
+}
+HEADER_ROWS = 4
+MARKS = {"-": "該当なし", "－": "該当なし", "…": "不詳", "未定": "まだ決まっていない"}
+MARK_STATUS = {"-": "not_applicable", "－": "not_applicable", "未定": "planned"}
+_BRACKETED = re.compile(r"^(.*?)[（(]([^（()）]+)[)）]$")
+
+
+@dataclass
+class _Found:
+    """The table of the sample, and what the draft says of it so far."""
+
+    sheet: Sheet
+    headings: list[Heading]
+    rows: list[list[Cell]]
+    top: int
+    bottom: int
+    columns: list[dict[str, Any]] = field(default_factory=list)
+    axes: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
+    measures: dict[str, str] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    kinds: set[str] = field(default_factory=set)
+
+
+def open_sample(path: Path) -> tuple[Book, dict[str, Any]]:
+    """The sample, and how the contract says that such a file is read.
+
+    Raises:
+        UnreadableFile: nothing of it can be read.
+        KpiError: a JSON file.
+    """
+    body = path.read_bytes()
+    if path.suffix.lower() in WORKBOOKS:
+        return read_workbook(body, path.name), {"format": "workbook"}
+    if path.suffix.lower() == ".json":
+        raise KpiError(
+            "JSON からは下書きを作れません。line_subscribers の契約を写して直してください。", "draft.json"
+        )
+    book = read_delimited(body, path.name, encoding=None, delimiter=None)
+    return book, {"format": "delimited", "encoding": book.encoding}
+
+
+def draft_from_sample(feed: str, title_ja: str, owner: str, path: Path) -> str:
+    """YAML text of a contract in the state `draft`, whose layout is that of the sample.
+
+    Raises:
+        UnreadableFile, KpiError: the sample cannot be read, or no table was found in it.
+    """
+    book, how = open_sample(path)
+    found = _table(book)
+    _columns(found)
+    properties: list[dict[str, Any]] = [
+        {"property": "fileNames", "value": [f"*{_stem(path)}*{path.suffix}"], "description": TO_BE_CHECKED}
+    ]
+    properties += [{"property": name, "value": value} for name, value in how.items()]
+    ignored = [sheet.name for sheet in book.sheets if sheet is not found.sheet]
+    layout: dict[str, Any] = {"outside": _outside(found)}
+    if ignored:
+        layout["ignoreSheets"] = {name: f"読まないシート。{TO_BE_CHECKED}" for name in ignored}
+    totals = sorted({_label(row) for row in found.rows if _label(row) in TOTALS})
+    table: dict[str, Any] = {"name": "results", "year": "fiscal", "columns": found.columns}
+    if totals:
+        table["rows"] = {"totals": totals}
+    if _has_gaps(found):
+        table["blank"] = "skip"
+    layout["tables"] = [table]
+    asked = f"year は年度か暦年か、blank: skip は空欄を読み飛ばしてよいか。{TO_BE_CHECKED}"
+    properties += [
+        {"property": "revisions", "value": "ask"},
+        {"property": "layout", "value": layout, "description": asked},
+    ]
+    document = {
+        "kind": "DataContract",
+        "apiVersion": "v3.2.0",
+        "id": feed,
+        "name": title_ja,
+        "version": "0.1.0",
+        "status": "draft",
+        "tags": ["課提出"],
+        "description": {
+            "purpose": f"{title_ja}。{TO_BE_CHECKED}",
+            "limitations": TO_BE_CHECKED,
+            "customProperties": [
+                {"property": "licence", "value": TO_BE_CHECKED},
+                {"property": "credit", "value": f"出典：熊本県の資料（{owner}）を加工して作成"},
+            ],
+        },
+        "servers": [{"server": "inbox", "type": "custom", "customProperties": properties}],
+        "schema": [
+            {
+                "name": feed,
+                "physicalName": feed,
+                "physicalType": "table",
+                "logicalType": "object",
+                "properties": _properties(found),
+                "quality": [],
+            }
+        ],
+        "slaProperties": [
+            {"property": "frequency", "value": 1, "unit": "y", "scheduler": "cron", "schedule": "0 9 10 5 *"},
+            {"property": "latency", "value": 30, "unit": "d"},
+        ],
+        "team": {"name": owner},
+    }
+    text = dump_yaml(document)
+    return (
+        f"# ODCS data contract: everything known about this feed, and the only place that knows it.\n{text}"
+    )
+
+
+def _table(book: Book) -> _Found:
+    """The first table of the book: rows with numbers under a row of headings."""
+    for sheet in book.sheets:
+        if sheet.hidden:
+            continue
+        for figures in range(1, len(sheet.rows)):
+            if not _has_figures(sheet.rows[figures]) or _has_figures(sheet.rows[figures - 1]):
+                continue
+            top = figures
+            while top and _filled(sheet, top - 1) >= 2:
+                top -= 1
+            if top == figures:
+                continue
+            # Rows that are not filled in yet may stand between one row of headings and the first figure.
+            at = figures if figures - top <= HEADER_ROWS else top + 1
+            bottom = at
+            while bottom + 1 < len(sheet.rows) and _filled(sheet, bottom + 1):
+                bottom += 1
+            rows = [sheet.rows[each] for each in range(at, bottom + 1)]
+            # Notes right under a table are no rows of it.
+            while (
+                rows and not _has_figures(rows[-1]) and sum(cell.value is not None for cell in rows[-1]) == 1
+            ):
+                rows.pop()
+                bottom -= 1
+            return _Found(sheet, headings_of(sheet, top, at - 1, spread=False), rows, top, bottom)
+    raise KpiError("見本に表が見つかりません（見出しの行の下に、数値のある行が要ります）。", "draft.no_table")
+
+
+def _filled(sheet: Sheet, at: int) -> int:
+    return sum(cell.value is not None or cell.merged_from is not None for cell in sheet.rows[at])
+
+
+def _has_figures(row: list[Cell]) -> bool:
+    figures = [cell for cell in row if _is_figure(cell)]
+    years = all(isinstance(cell.value, int | float) and 1950 <= cell.value <= 2100 for cell in figures)
+    return bool(figures) and not (years and len(figures) > 1)
+
+
+def _is_figure(cell: Cell) -> bool:
+    if isinstance(cell.value, bool) or cell.value is None:
+        return False
+    return not isinstance(cell.value, str) or (not _is_period(cell.text) and _reads(read_numbers, cell.text))
+
+
+def _is_period(text: str) -> bool:
+    return _reads(lambda each: read_period(each, year="fiscal"), text)
+
+
+def _reads(reader: Callable[[str], object], text: str) -> bool:
+    try:
+        reader(text)
+    except Unreadable:
+        return False
+    return True
+
+
+def _has_gaps(found: _Found) -> bool:
+    """Whether a column of figures has cells without any."""
+    columns = [
+        [row[heading.column].value for row in found.rows if _label(row) not in TOTALS]
+        for heading in found.headings
+        if any(_is_figure(row[heading.column]) for row in found.rows)
+    ]
+    return any(value is None for column in columns for value in column)
+
+
+def _label(row: list[Cell]) -> str:
+    return next((fold(cell.text) for cell in row if isinstance(cell.value, str)), "")
+
+
+def _columns(found: _Found) -> None:
+    """Say of each column what it is: by its heading, else by what stands in it."""
+    named = [heading for heading in found.headings if heading.parts]
+    wide = any(_is_period(heading.text) for heading in named)
+    long = not wide and any(search_key(heading.text) in map(search_key, PERIOD_HEADINGS) for heading in named)
+    period_column = False
+    telling = _telling(found, named)
+    for heading in named:
+        cells = [row[heading.column] for row in found.rows if row[heading.column].value is not None]
+        key = search_key(heading.text)
+        text, unit = _unit(heading)
+        if _is_period(heading.text):
+            found.kinds.add(read_period(heading.text, year="fiscal").kind)
+            if not period_column:
+                found.columns.append({"heading": "period", "is": "value"})
+                period_column = True
+        elif key in map(search_key, NOTES):
+            found.columns.append({"heading": [text], "is": "note", "optional": True})
+        elif key in map(search_key, UNITS):
+            found.columns.append({"heading": [text], "is": "unit"})
+        elif wide and key in map(search_key, TOTALS):
+            found.columns.append({"heading": [text], "is": "row_total"})
+        elif key in map(search_key, PERIOD_HEADINGS):
+            found.columns.append({"heading": [text], "is": "period"})
+            found.kinds |= {
+                read_period(cell.text, year="fiscal").kind for cell in cells if _is_period(cell.text)
+            }
+        elif key in map(search_key, STATUS_HEADINGS):
+            words = dict.fromkeys(fold(cell.text) for cell in cells)
+            statuses = {word: STATUS_WORDS.get(word, "actual") for word in words}
+            found.columns.append({"heading": [text], "is": "status", "statuses": statuses})
+        elif key in NUMBERINGS:
+            found.columns.append({"heading": [text], "is": "ignored", "reason": f"行の番号。{TO_BE_CHECKED}"})
+        elif cells and all(_is_figure(cell) or fold(cell.text) in MARKS for cell in cells):
+            _value(found, text, unit, cells, long=long)
+        else:
+            _labels(found, text, cells, wide=wide, telling=heading.column == telling)
+    if not (wide or long):
+        found.kinds = {"年度不明"}
+
+
+def _value(found: _Found, text: str, unit: str | None, cells: list[Cell], *, long: bool) -> None:
+    code = f"m{len(found.measures) + 1}"
+    found.measures[code] = text
+    written = unit or next(
+        (q.unit for c in cells if isinstance(c.value, str) for q in read_numbers(c.text)[:1]), None
+    )
+    column: dict[str, Any] = {"heading": [text], "is": "value", "measure": code}
+    if written:
+        column["unit"] = found.units[code] = written
+    column["period"] = "row" if long else "年度不明"
+    found.columns.append(column)
+
+
+def _telling(found: _Found, named: list[Heading]) -> int | None:
+    """The column of texts that tells most rows apart."""
+    texts = {
+        heading.column: len(
+            {row[heading.column].text for row in found.rows if isinstance(row[heading.column].value, str)}
+        )
+        for heading in named
+        if not any(_is_figure(row[heading.column]) for row in found.rows)
+    }
+    return max(texts, key=lambda column: texts[column]) if texts else None
+
+
+def _labels(found: _Found, text: str, cells: list[Cell], *, wide: bool, telling: bool) -> None:
+    """A column of texts: the measures of a table with periods across, else an axis; with many texts, nothing of ours."""
+    labels = [
+        label
+        for label in dict.fromkeys(take_references(fold(cell.text))[0] for cell in cells)
+        if label not in TOTALS
+    ]
+    if wide and telling:
+        found.measures = {f"m{at}": label for at, label in enumerate(labels, 1)}
+        found.columns.append({"heading": [text], "is": "measure"})
+    elif 0 < len(labels) <= 100 and not wide:
+        name = f"axis{len(found.axes) + 1}_code"
+        found.axes[name] = (text, labels)
+        found.columns.append({"heading": [text], "is": "axis", "column": name})
+    else:
+        reason = f"指標を決めない欄。{TO_BE_CHECKED}"
+        found.columns.append({"heading": [text], "is": "ignored", "reason": reason})
+
+
+def _unit(heading: Heading) -> tuple[str, str | None]:
+    """The heading without a unit in brackets, and that unit."""
+    match = _BRACKETED.match(heading.text)
+    return (match[1].strip(), match[2]) if match and match[1].strip() else (heading.text, heading.unit)
+
+
+def _outside(found: _Found) -> list[dict[str, str]]:
+    """A pattern for every line outside the table; what follows a table is a note or to be looked at."""
+    lines: list[dict[str, str]] = []
+    seen = set()
+    for at, row in enumerate(found.sheet.rows):
+        if found.top <= at <= found.bottom:
+            continue
+        for cell in row:
+            text = fold(cell.text)
+            if cell.value is None or text in seen:
+                continue
+            seen.add(text)
+            line = _line(text, above=at < found.top)
+            # Several cells in a row below may be another table: its author must see that it is not read yet.
+            if line["is"] != "ignored" or sum(each.value is not None for each in row) == 1:
+                lines.append(line)
+    return lines
+
+
+def _line(text: str, *, above: bool) -> dict[str, str]:
+    if re.match("単位[:：]", text):
+        return {"pattern": r"^単位[:：]\s*(?P<unit>\S+)", "is": "unit"}
+    if re.search("月末現在$", text) and _is_period(text):
+        return {"pattern": "^(?P<period>.+?月末)現在$", "is": "as_of"}
+    if text.startswith(("※", "注", "(注", "*")):
+        return {"pattern": r"^[※注*(（]", "is": "footnote"}
+    beginning = f"^{re.escape(text[:20]).replace(chr(92) + ' ', ' ')}"
+    if above:
+        return {"pattern": beginning, "is": "title"}
+    return {"pattern": beginning, "is": "ignored", "reason": f"表の外の文。{TO_BE_CHECKED}"}
+
+
+def _properties(found: _Found) -> list[dict[str, Any]]:
+    kinds = sorted(found.kinds) or ["年度"]
+    keys = [
+        ("period", "対象期間の初日", "date", f"期間の初日。{TO_BE_CHECKED}", {}),
+        (
+            "period_kind",
+            "期間の種類",
+            "string",
+            "種類の違う期間の値は、比べても足してもならない。",
+            {k: k for k in kinds},
+        ),
+        *(
+            (
+                name,
+                text,
+                "string",
+                f"{text}。{TO_BE_CHECKED}",
+                {f"c{at}": label for at, label in enumerate(labels, 1)},
+            )
+            for name, (text, labels) in found.axes.items()
+        ),
+        (
+            "measure_code",
+            "指標",
+            "string",
+            f"何を数えたか。コードを英語の名前に直す。{TO_BE_CHECKED}",
+            found.measures,
+        ),
+    ]
+    properties: list[dict[str, Any]] = []
+    for position, (name, label, kind, about, codes) in enumerate(keys, 1):
+        one: dict[str, Any] = {
+            "name": name,
+            "businessName": label,
+            "logicalType": kind,
+            "physicalType": {"date": "date", "string": "text"}[kind],
+            "required": True,
+            "primaryKey": True,
+            "primaryKeyPosition": position,
+            "description": about,
+        }
+        if codes:
+            one["enum"] = [{"value": code, "label": text} for code, text in codes.items()]
+        if name == "measure_code" and found.units:
+            one["customProperties"] = [{"property": "units", "value": found.units}]
+        properties.append(one)
+    properties.append(
+        {
+            "name": "value",
+            "businessName": "値",
+            "logicalType": "number",
+            "physicalType": "numeric",
+            "description": f"値の意味と単位。{TO_BE_CHECKED}",
+            "customProperties": [
+                {"property": "marks", "value": MARKS, "description": f"数値の代わりの記号。{TO_BE_CHECKED}"},
+                {"property": "markStatus", "value": MARK_STATUS},
+            ],
+        }
+    )
+    return properties
+
+
+def _stem(path: Path) -> str:
+    """The part of the name that stays from year to year."""
+    return re.split(r"[（(_]|[RＲ令]", path.stem)[0].strip() or path.stem
