@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 from kpi_warehouse.contract_form import Form
 from kpi_warehouse.contract_layout import Layout
 from kpi_warehouse.errors import ContractError
+from kpi_warehouse.japanese.areas import Areas
 
 Severity = Literal["critical", "warning", "info"]
 Scope = Literal["table", "rows"]
@@ -41,6 +42,7 @@ class Column:
     mark_status: dict[str, str] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     seed_ids: dict[str, str] = field(default_factory=dict)
+    areas: Areas | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class FileSource:
 
     `url` None means that the file is dropped into the inbox. `revisions` says what happens to a changed value that was
     accepted as actual: ``ask`` holds it until it is released, ``accept`` takes it as a new version. `form` is what its template
-    prints; None where none is handed out.
+    prints; None where none is handed out. `not_personal`: headings that look like personal data and are none.
     """
 
     file_names: tuple[str, ...]
@@ -98,6 +100,7 @@ class FileSource:
     revisions: Literal["ask", "accept"]
     layout: Layout
     form: Form | None = None
+    not_personal: tuple[str, ...] = ()
     place_columns: ClassVar[dict[str, str]] = {
         "source_page": "integer not null",
         "source_cell": "text not null",

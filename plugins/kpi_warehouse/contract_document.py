@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kpi_warehouse.contract import (
     Column,
@@ -22,6 +22,8 @@ from kpi_warehouse.contract import (
 from kpi_warehouse.contract_file import ContractFile, Key
 from kpi_warehouse.contract_form import form_of
 from kpi_warehouse.contract_layout import layout_of
+from kpi_warehouse.japanese.areas import KINDS, AreaKind, Areas, areas
+from kpi_warehouse.settings import settings
 
 # logicalType → the physicalTypes it may have; never float, so that a number is published as it was delivered.
 SQL_TYPES = {
@@ -158,6 +160,7 @@ class _Document:
             elif entry["value"] in codes:
                 self.file.fault((*here, "enum", number, "value"), entry["value"], "重複のないコード")
             codes[str(entry["value"])] = entry.get("label", "")
+        listed = self._areas((*here, "customProperties"), custom.get("areas"), codes)
         return Column(
             name=column["name"],
             label_ja=column.get("businessName", ""),
@@ -167,7 +170,8 @@ class _Document:
             is_key=bool(column.get("primaryKey")),
             description_ja=column.get("description", ""),
             unit=custom.get("unit"),
-            codes=codes,
+            codes=dict(listed.names) if listed else codes,
+            areas=listed,
             marks=custom.get("marks", {}),
             axis_name=custom.get("axisName"),
             synonyms={str(code): tuple(said) for code, said in custom.get("synonyms", {}).items()},
@@ -175,6 +179,17 @@ class _Document:
             units={str(code): str(unit) for code, unit in custom.get("units", {}).items()},
             seed_ids={str(code): str(seed) for code, seed in custom.get("seedId", {}).items()},
         )
+
+    def _areas(self, here: Key, kind: object, codes: dict[str, str]) -> Areas | None:
+        """The list of areas that a column takes its codes from."""
+        if kind is None:
+            return None
+        if kind not in KINDS:
+            self.file.fault(here, kind, f"areas：{' / '.join(KINDS)}")
+            return None
+        if codes:
+            self.file.fault(here, kind, "areas か enum のどちらか一方")
+        return areas(settings().project, cast(AreaKind, kind))
 
     def _check_columns(self, columns: tuple[Column, ...]) -> None:
         here = ("schema", 0, "properties")
@@ -257,7 +272,19 @@ class _Document:
             revisions=custom.get("revisions", "ask"),
             layout=layout,
             form=form_of(custom, layout, fault),
+            not_personal=self._not_personal(custom),
         )
+
+    def _not_personal(self, custom: dict[str, Any]) -> tuple[str, ...]:
+        """Headings that are no personal data, each with the reason why."""
+        found = custom.get("notPersonal") or {}
+        if not isinstance(found, dict) or not all(
+            isinstance(heading, str) and isinstance(reason, str) and reason.strip()
+            for heading, reason in found.items()
+        ):
+            self.file.fault(self._at("notPersonal"), found, "見出し: 個人情報でない理由")
+            return ()
+        return tuple(found)
 
     def _estat_source(self, custom: dict[str, Any]) -> EstatSource:
         at = self._at

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast, get_args
 
 from kpi_warehouse.contract_part import Fault, Part
+from kpi_warehouse.japanese.areas import Areas
 
 OutsideKind = Literal["title", "unit", "document_date", "as_of", "footnote", "ignored"]
 ColumnKind = Literal[
@@ -61,6 +62,10 @@ class CodedColumn(Protocol):
     @property
     def mark_status(self) -> Mapping[str, str]:
         """Raw mark → value_status."""
+
+    @property
+    def areas(self) -> Areas | None:
+        """The list of areas whose names and codes it takes; None where it has a list of its own."""
 
     @property
     def units(self) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from open_data_contract_standard.model import OpenDataContractStandard
 
-from kpi_warehouse.contract import Contract, contracts, load_contract
+from kpi_warehouse.contract import Contract, contracts, file_source, load_contract
 from kpi_warehouse.derived import check_derived
 from kpi_warehouse.errors import ContractError
 from kpi_warehouse.gate.suite import compile_contract
@@ -155,3 +155,38 @@ def test_codes_survive_yaml(tmp_path: Path) -> None:
         document = yaml.safe_load(contract.path.read_text(encoding="utf-8"))
         for column in document["schema"][0]["properties"]:
             assert all(isinstance(entry["value"], str) for entry in column.get("enum", []))
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        ("- {property: notPersonal, value: {講師氏名: 公人の名}}\n      - {property: format", ""),
+        ("- {property: notPersonal, value: {講師氏名: ''}}\n      - {property: format", "個人情報でない理由"),
+        ("- {property: notPersonal, value: [講師氏名]}\n      - {property: format", "個人情報でない理由"),
+    ],
+)
+def test_a_heading_is_vouched_for_with_a_reason(tmp_path: Path, new: str, expected: str) -> None:
+    path = tmp_path / "uij_turn.odcs.yaml"
+    path.write_text(KNOWN["uij_turn"].path.read_text("utf-8").replace("- {property: format", new, 1), "utf-8")
+    if expected:
+        with pytest.raises(ContractError, match=expected):
+            load_contract(path)
+    else:
+        assert file_source(load_contract(path)).not_personal == ("講師氏名",)
+
+
+@pytest.mark.parametrize(("kind", "count"), [("municipalities", 45), ("prefectures", 47), ("villages", 0)])
+def test_a_column_may_take_its_codes_from_the_list_of_areas(tmp_path: Path, kind: str, count: int) -> None:
+    text = KNOWN["company_contacts"].path.read_text("utf-8")
+    listed = text[
+        text.index("        enum:\n          - value: job_fair") : text.index("      - name: measure_code")
+    ]
+    path = tmp_path / "company_contacts.odcs.yaml"
+    areas = f"        customProperties:\n          - {{property: areas, value: {kind}}}\n"
+    path.write_text(text.replace(listed, areas), "utf-8")
+    if count:
+        (column,) = [each for each in load_contract(path).columns if each.name == "activity_code"]
+        assert len(column.codes) == count and column.areas is not None
+    else:
+        with pytest.raises(ContractError, match="prefectures / municipalities"):
+            load_contract(path)

@@ -212,18 +212,15 @@ def test_up_leaves_it_running_on_the_port_asked_for(
 def test_a_figure_that_a_division_filled_in_is_traced_to_its_cell_and_proved(
     home: Home, standing: tuple[Ended, Simulator, int], tmp_path: Path
 ) -> None:
-    shown = home.command("kpi", "receipt", "D08", "2024年度", "--verify")
-    assert (
-        shown.code == 0
-        and "235件" in shown.output
-        and "✓ 保存した原本の 1 セルと一致しました" in shown.output
-    )
+    shown = home.kpi("receipt", "D08", "2024年度", "--verify")
+    assert shown.returncode == 0, shown.stderr
+    assert "235件" in shown.stdout and "✓ 保存した原本の 1 セルと一致しました" in shown.stdout
     ((cell, name),) = home.rows("select source_cell, file_or_url from marts.receipt('D08', '2024年度')")
-    assert cell in shown.output and name.endswith(".xlsx") and name in shown.output
+    assert cell in shown.stdout and name.endswith(".xlsx") and name in shown.stdout
     page = tmp_path / "由来.html"
-    assert home.command("kpi", "receipt", "D08", "FY2024", "--print", str(page)).code == 0
+    assert home.kpi("receipt", "D08", "FY2024", "--print", str(page)).returncode == 0
     assert "照合はしていません" in page.read_text("utf-8")
-    assert "というKPIはありません" in home.command("kpi", "receipt", "K99", "2024").output
+    assert "というKPIはありません" in home.kpi("receipt", "K99", "2024").stderr
 
 
 def test_the_watcher_is_at_work_and_the_page_of_signed_links_answers(

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from kpi_warehouse.contract_layout import Layout, layout_of
+from kpi_warehouse.japanese.areas import Areas
 from kpi_warehouse.readers.grid import Book, Cell, Sheet, Value, column_letters, text_of
 from kpi_warehouse.readers.layout import Reading, read_layout
 
@@ -24,6 +25,7 @@ class Coded:
     marks: Mapping[str, str] = field(default_factory=dict)
     mark_status: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    areas: Areas | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ from decimal import Decimal
 import pytest
 from layout_books import Coded, Formula, read, sheet, told
 
+from kpi_warehouse.japanese.areas import areas
+from kpi_warehouse.settings import PROJECT
+
 MEASURES = Coded(
     "measure_code",
     {"persons": "専門家活用支援の人数", "towns": "専門家活用支援の市町村数", "bank": "調査等の人数"},
@@ -256,3 +259,45 @@ def test_value_merged_over_two_rows_is_refused() -> None:
     rows = [["区分", "人数"], ["甲", 5], ["乙", None]]
     reading = read(sheet(rows, merged=("B2:B3",)), ONE, KINDS, VALUE)
     assert told(reading) == [("表!B2", "merged_value")]
+
+
+MUNICIPAL = """
+tables:
+  - name: results
+    columns:
+      - {heading: [市町村], is: axis, column: area_code}
+      - {heading: [件数], is: value, measure: count, unit: 件, period: R6年度}
+"""
+
+
+def test_municipalities_are_known_by_any_of_their_spellings_and_no_other() -> None:
+    listed = areas(PROJECT, "municipalities")
+    column = Coded("area_code", codes=dict(listed.names), areas=listed)
+    page = sheet(
+        [
+            ["市町村", "件数"],
+            ["阿蘇郡小国町", 1],
+            ["南小国町", 2],
+            ["432024", 3],
+            ["熊本市東区", 4],
+            ["人吉", 5],
+        ]
+    )
+    reading = read(
+        page,
+        MUNICIPAL,
+        column,
+        Coded("measure_code", {"count": "件数"}),
+        Coded("value", marks={"-": "該当なし"}),
+    )
+    assert [(row.axes["area_code"], row.value) for row in reading.rows] == [
+        ("43424", 1),
+        ("43423", 2),
+        ("43202", 3),
+    ]
+    assert [(fault.place, fault.found) for fault in reading.faults] == [
+        ("表!A5", "熊本市東区"),
+        ("表!A6", "人吉"),
+    ]
+    assert "区は市町村ではない" in reading.faults[0].expected_ja
+    assert "近いもの：人吉市" in reading.faults[1].expected_ja

@@ -135,6 +135,11 @@ def test_a_heading_that_the_contract_vouches_for_passes() -> None:
     assert found(*rows) != [] and found(*rows, allowed=("講師氏名",)) == []
 
 
+def test_nothing_vouches_for_a_my_number() -> None:
+    assert found(["整理番号"], [NUMBER], allowed=("整理番号",)) != []
+    assert found(["整理番号"], ["123456789012"], allowed=("整理番号",)) == []
+
+
 def test_a_column_of_many_twelve_digit_numbers_is_judged_as_a_whole() -> None:
     random.seed(7)
     codes: list[list[object]] = [[f"{random.randrange(10**11, 10**12)}"] for _ in range(300)]

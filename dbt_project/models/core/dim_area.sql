@@ -6,6 +6,12 @@ prefectures as (
 
 ),
 
+municipalities as (
+
+    select * from {{ ref('municipalities') }}
+
+),
+
 nation as (
 
     select
@@ -37,3 +43,12 @@ select
     bloc,
     null as kumamoto_partner
 from nation
+union all
+select
+    area_code,
+    area_code_6,
+    area_name,
+    '市町村' as area_kind,
+    null as bloc,
+    null as kumamoto_partner
+from municipalities

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from kpi_warehouse.contract_layout import CodedColumn
-from kpi_warehouse.japanese.widths import fold, search_key
+from kpi_warehouse.japanese.areas import Areas
+from kpi_warehouse.japanese.widths import Unreadable, fold, search_key
 from kpi_warehouse.readers.grid import Cell
 from kpi_warehouse.readers.layout_headers import JOIN
 
@@ -32,7 +33,8 @@ class CodeList:
         self._known: dict[str, str | None] = {}
         self._asked = 0
         self.open = column is None or not column.codes
-        if column is None:
+        self._areas = column.areas if column is not None else None
+        if column is None or self._areas is not None:
             return
         for code, label in column.codes.items():
             for text in (code, label, *column.synonyms.get(code, ())):
@@ -43,9 +45,19 @@ class CodeList:
         """Code of a label; None for one the contract does not have."""
         if text in self._known:
             return self._known[text]
-        found = fold(text) if self.open else self._codes.get(search_key(text))
+        if self._areas is not None:
+            found = self._area(self._areas, text)
+        else:
+            found = fold(text) if self.open else self._codes.get(search_key(text))
         self._known[text] = found
         return found
+
+    @staticmethod
+    def _area(listed: Areas, text: str) -> str | None:
+        try:
+            return listed.code(text)
+        except Unreadable:
+            return None
 
     def code_with_unit(self, text: str, unit: str | None) -> str | None:
         """Code of `空家バンク／人` before that of `空家バンク`: one row label may stand for a measure of each unit."""
@@ -60,6 +72,11 @@ class CodeList:
 
     def expected_ja(self, text: str) -> str:
         """What was expected, with the nearest labels there are."""
+        if self._areas is not None:
+            try:
+                self._areas.code(text)
+            except Unreadable as refused:
+                return refused.expected_ja
         self._asked += 1
         # Comparing is slow: a column full of unknown names needs no hint for each of them.
         near = (

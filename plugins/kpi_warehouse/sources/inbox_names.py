@@ -38,6 +38,10 @@ class FileSource(Protocol):
     def file_names(self) -> tuple[str, ...]:
         """Globs on the file name."""
 
+    @property
+    def not_personal(self) -> tuple[str, ...]:
+        """Headings that look like personal data and are none."""
+
 
 class FileFeed(Protocol):
     """A contract, as far as the inbox needs it."""

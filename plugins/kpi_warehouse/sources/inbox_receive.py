@@ -205,7 +205,7 @@ def _take(connection: psycopg.Connection, arrival: Arrival, feeds: Sequence[File
         return refuse(connection, number, "unmatched", feed, feed=None, sha256=sha256)
     if isinstance(content, UnreadableFile):
         return refuse(connection, number, "unreadable", content.message_ja, feed=feed.feed, sha256=sha256)
-    people = find_personal_data(content.sheets, allowed=getattr(feed.source, "not_personal", ()))
+    people = find_personal_data(content.sheets, allowed=feed.source.not_personal)
     if people:
         return refuse(connection, number, "refused_personal", refusal(people), feed=feed.feed, sha256=sha256)
     landed = Landing(settings().landing_url).put(body)

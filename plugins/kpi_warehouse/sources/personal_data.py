@@ -73,7 +73,7 @@ def find_personal_data(sheets: Collection[Sheet], *, allowed: Collection[str] = 
     """What personal data the sheets of a file hold; empty when none was found.
 
     Args:
-        allowed: headings that the contract vouches for; what stands under them is not looked at.
+        allowed: headings that the contract vouches for; under them only a 個人番号 is looked for.
     """
     vouched = frozenset(key(heading) for heading in allowed)
     found: dict[str, list[str]] = defaultdict(list)
@@ -155,6 +155,8 @@ class _Looker:
 
     def _sort_text(self, at: int, column: int, text: str) -> None:
         if column in self.vouched_from and at > self.vouched_from[column]:
+            # A heading can vouch for names; nothing vouches for a 個人番号.
+            self.twelve[column].extend((at, True) for valid in signs_of(text).twelve if valid)
             return
         if len(text) <= 40:
             heading = heading_of(text)
