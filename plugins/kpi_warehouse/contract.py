@@ -83,6 +83,15 @@ class EstatSource:
 
 
 @dataclass(frozen=True)
+class SmallCells:
+    """Counts of people that are not shown: values below `below` of these measures, told apart by the codes of `axis`."""
+
+    below: int
+    axis: str
+    measures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class FileSource:
     """How the file of a division is recognised and read.
 
@@ -101,6 +110,7 @@ class FileSource:
     layout: Layout
     form: Form | None = None
     not_personal: tuple[str, ...] = ()
+    small_cells: SmallCells | None = None
     place_columns: ClassVar[dict[str, str]] = {
         "source_page": "integer not null",
         "source_cell": "text not null",

@@ -18,6 +18,7 @@ from kpi_warehouse.contract import (
     FixedAxis,
     Rule,
     Sla,
+    SmallCells,
 )
 from kpi_warehouse.contract_file import ContractFile, Key
 from kpi_warehouse.contract_form import form_of
@@ -273,6 +274,7 @@ class _Document:
             layout=layout,
             form=form_of(custom, layout, fault),
             not_personal=self._not_personal(custom),
+            small_cells=self._small_cells(custom),
         )
 
     def _not_personal(self, custom: dict[str, Any]) -> tuple[str, ...]:
@@ -285,6 +287,34 @@ class _Document:
             self.file.fault(self._at("notPersonal"), found, "見出し: 個人情報でない理由")
             return ()
         return tuple(found)
+
+    def _small_cells(self, custom: dict[str, Any]) -> SmallCells | None:
+        """Which counts are too small to be shown."""
+        found = custom.get("smallCells")
+        if found is None:
+            return None
+        keys = {column["name"]: column for column in self.document["schema"][0].get("properties") or []}
+        codes = {entry["value"] for entry in keys.get("measure_code", {}).get("enum") or []}
+        below, axis, measures = (
+            (found.get(key) for key in ("below", "axis", "measures"))
+            if isinstance(found, dict)
+            else (None,) * 3
+        )
+        if not isinstance(below, int) or below < 2:
+            self.file.fault(
+                self._at("smallCells"), below, "below：2 以上の整数（これより小さい数を公表しない）"
+            )
+        elif axis not in keys or not keys[axis].get("primaryKey"):
+            self.file.fault(self._at("smallCells"), axis, "axis：値を分けるキー列の名前")
+        elif not isinstance(measures, list) or not measures or not set(measures) <= codes:
+            self.file.fault(
+                self._at("smallCells"),
+                measures,
+                f"measures：指標のコードの並び（{'、'.join(sorted(codes))}）",
+            )
+        else:
+            return SmallCells(below, str(axis), tuple(measures))
+        return None
 
     def _estat_source(self, custom: dict[str, Any]) -> EstatSource:
         at = self._at

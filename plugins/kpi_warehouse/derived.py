@@ -59,6 +59,7 @@ def _derived() -> dict[Path, str]:
         staging / f"{STAGED}measures.sql": _all_measures(known),
         project / "dbt_project/seeds/file_feeds.csv": _file_feeds(known),
         project / "dbt_project/seeds/feed_codes.csv": _feed_codes(known),
+        project / "dbt_project/seeds/small_cells.csv": _small_cells(known),
         project / "docs/feeds.md": _feeds_page(known),
     }
 
@@ -132,6 +133,17 @@ def _feed_codes(known: tuple[Contract, ...]) -> str:
                 seed_id = column.seed_ids.get(code, "")
                 rows.append([contract.feed, column.name, code, label, seed_id, str(position)])
     return _csv(["feed", "column_name", "code", "label_ja", "seed_id", "display_order"], rows)
+
+
+def _small_cells(known: tuple[Contract, ...]) -> str:
+    """Which counts the marts do not show: one row per feed and measure."""
+    rows = [
+        [contract.feed, measure, source.small_cells.axis, str(source.small_cells.below)]
+        for contract in _files(known)
+        if isinstance(source := contract.source, FileSource) and source.small_cells
+        for measure in source.small_cells.measures
+    ]
+    return _csv(["feed", "measure_code", "axis", "below"], rows)
 
 
 def _files(known: tuple[Contract, ...]) -> list[Contract]:

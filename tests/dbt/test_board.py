@@ -247,4 +247,4 @@ def test_dbt_unit_tests_pass(loader: psycopg.Connection) -> None:
         loader.execute("set role kpi_transformer; drop schema marts_seeds cascade; set role kpi_loader")
     failed = [f"{node.name}: {node.message}" for node in nodes if node.status != "pass"]
     assert not failed, "\n".join(failed)
-    assert len(nodes) == 15
+    assert len(nodes) == 16

@@ -3,7 +3,7 @@ with
 
 delivered as (
 
-    select * from {{ ref('stg_files__measures') }}
+    select * from {{ ref('int_programme_shown') }}
 
 ),
 
