@@ -1,8 +1,9 @@
 -- What divisions delivered, without the counts of people that are too small to be shown.
 --
--- A small count is hidden (1 … below − 1; 0 tells of nobody). Its group's total may be known, so larger counts of the group are
--- hidden with it, the smallest first, until the hidden ones sum up to what every small value would allow:
--- small counts × (below − 1) + below. Whoever subtracts what is shown from the total then cannot rule out any small value.
+-- A small count is hidden (1 … below − 1; 0 tells of nobody). Its group's total may be known, so larger
+-- counts of the group are hidden with it, the smallest first, until the hidden ones sum up to what every
+-- small value would allow: small counts × (below − 1) + below. Whoever subtracts what is shown from the
+-- total then cannot rule out any small value.
 with
 
 delivered as (
