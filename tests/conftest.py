@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from demo.estat import Simulator
 from kpi_warehouse.settings import Settings, code_version, settings
@@ -15,6 +17,10 @@ from kpi_warehouse.warehouse.connection import migrate
 from kpi_warehouse.warehouse.server import EmbeddedServer, Running
 
 TEMPLATE = "kpi_template"
+# The same examples in every run, so that a change is what makes a test fail; KPI_TEST_RANDOM=yes looks for new ones.
+hypothesis_settings.register_profile("same", derandomize=True)
+hypothesis_settings.register_profile("new", derandomize=False)
+hypothesis_settings.load_profile("new" if os.environ.get("KPI_TEST_RANDOM") else "same")
 APP_ID = "0123456789abcdef0123456789abcdef01234567"
 
 
