@@ -10,7 +10,7 @@ STACK := $(BIN)/python -m kpi_warehouse.airflow.stack
 export GX_ANALYTICS_ENABLED := false
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
-.PHONY: help run up down status clean test check bench faults lock install
+.PHONY: help run up down status clean test check bench faults fuzz lock install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -50,6 +50,9 @@ bench: install $(PEERS)/.installed  ## the load path against psql \copy, pandas 
 
 faults: install  ## the fault campaign: no failed load may be lost or told twice (docs/reliability.md)
 	@$(BIN)/python -W ignore tests/alerts/campaign.py --failures 240
+
+fuzz: install  ## 100,000 damaged files against the readers: each is read or refused with its reason; minutes
+	@FUZZ_FILES=14300 $(BIN)/python -m pytest tests/faults/test_hostile_files.py -k mutant -q --numprocesses 0
 
 lock: install  ## compile requirements.in into requirements.txt, with hashes
 	@$(BIN)/uv pip compile --quiet --upgrade requirements.in -o requirements.txt --generate-hashes --python-version 3.11 --no-annotate --custom-compile-command 'make lock'
