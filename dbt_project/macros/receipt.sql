@@ -37,13 +37,14 @@
         inner join ops.load_page as pages on rows.load_id = pages.load_id and rows.page = pages.page
         where
             rows.kpi_id = receipt.kpi
-            and rows.period_id = case
-                when receipt.period ~ '^[0-9]{4}年?$' then 'CY' || left(receipt.period, 4)
-                when receipt.period ~ '^[0-9]{4}年度$' then 'FY' || left(receipt.period, 4)
-                else receipt.period
-            end
+            and rows.period_id in (
+                select periods.period_id
+                from {{ ref('dim_period') }} as periods
+                where receipt.period in (periods.period_id, periods.label_ja, periods.label_wareki)
+                    or 'CY' || receipt.period = periods.period_id
+            )
         order by rows.row_period;
     end;
     comment on function {{ this.schema }}.receipt(text, text)
-    is '公表した数値ひとつの由来（行・取込・原本の sha256・検査）。例：select * from marts.receipt(''K12'', ''2024'')、''2023年度''、''2024-09'''
+    is '公表した数値ひとつの由来（行・取込・原本の sha256・検査）。例：select * from marts.receipt(''K12'', ''2024'')、''2023年度''、''令和5年度''、''2024-09'''
 {%- endmacro %}

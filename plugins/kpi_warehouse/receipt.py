@@ -17,12 +17,11 @@ from psycopg import sql
 from psycopg.rows import class_row, dict_row
 
 from kpi_warehouse.errors import KpiError
+from kpi_warehouse.japanese.periods import read_period
+from kpi_warehouse.japanese.widths import Unreadable
 from kpi_warehouse.warehouse.connection import connect
 
-PERIOD = re.compile(
-    r"(?:CY)?(?P<cy>\d{4})年?|(?:FY(?P<fy>\d{4})|(?P<fy_ja>\d{4})年度)"
-    r"|(?P<given>\d{4}-(?:0[1-9]|1[0-2])|CUM\d{4}-\d{4}|AT\d{4}-\d{2}-\d{2})"
-)
+PERIOD_ID = re.compile(r"(?:CY|FY)\d{4}|\d{4}-(?:0[1-9]|1[0-2])|CUM\d{4}-\d{4}|AT\d{4}-\d{2}-\d{2}")
 FILLED_IN = "kpi_progress"
 
 
@@ -142,7 +141,7 @@ def trail(kpi: str, period: str) -> Trail:
 
     Args:
         kpi: `K12`.
-        period: `2024` or `2024年` (暦年), `2023年度` or `FY2023`, `2024-09` (月), or a `period_id` of `dim_period`.
+        period: `2024`, `2024年`, `R6年` (暦年), `2023年度`, `R5年度`, `2024-09` (月), or a `period_id` of `dim_period`.
 
     Raises:
         KpiError: unknown KPI or period, no published number, or rows that do not add up to it.
@@ -185,13 +184,20 @@ def trail(kpi: str, period: str) -> Trail:
 
 
 def _period_id(period: str) -> str:
-    match = PERIOD.fullmatch(period)
-    if match is None:
-        raise KpiError(f"期間「{period}」を読めません。例：2024、2023年度、2024-09", "receipt.period")
-    if match["given"]:
-        return match["given"]
-    fiscal = match["fy"] or match["fy_ja"]
-    return f"FY{fiscal}" if fiscal else f"CY{match['cy']}"
+    """The key of a period: given as such, or in words, 西暦 or 和暦. A bare `2024` is the 暦年."""
+    if PERIOD_ID.fullmatch(period):
+        return period
+    try:
+        read = read_period(period, year="calendar")
+    except Unreadable:
+        read = None
+    names = {"年度": "FY%Y", "暦年": "CY%Y", "年": "CY%Y", "月": "%Y-%m"}
+    if read is None or read.kind not in names or read.status:
+        raise KpiError(
+            f"期間「{period}」を読めません。例：2024、R6年、2023年度、R5年度、2024-09、CUM2024-2027",
+            "receipt.period",
+        )
+    return f"{read.start:{names[read.kind]}}"
 
 
 def _published(connection: psycopg.Connection, kpi: str, period_id: str) -> dict[str, Any]:

@@ -56,7 +56,11 @@ def test_published_figures_reach_the_board_with_their_receipt(
         assert len(receipt.rows) == 12
         assert all(len(row.sha256) == 64 for row in receipt.rows)
         assert all("appId" not in page.url for source in receipt.loads for page in source.pages)
-    assert trail("K12", "2020年度").value == -1806
+    for year in ("2020年度", "R2年度", "令和２年度", "FY2020"):
+        assert trail("K12", year).value == -1806
+    assert trail("K12", "R6年").value == trail("K12", "2024年").value == -1542
+    with pytest.raises(KpiError, match="期間「去年」を読めません"):
+        trail("K12", "去年")
     receipt = trail("K12", "2024")
     assert verify(receipt) == 12
     page = receipt_page(receipt, 12)
@@ -67,6 +71,8 @@ def test_published_figures_reach_the_board_with_their_receipt(
         " count(*) over () as n from marts.receipt('K12', '2024')) as r",
     )
     assert by_sql == [("K12", 12, -1542)]
+    for year in ("令和6年", "2024年", "CY2024"):
+        assert rows(warehouse, f"select count(*) from marts.receipt('K12', '{year}')") == [(12,)]
     altered = replace(receipt, rows=[replace(receipt.rows[0], value=0), *receipt.rows[1:]])
     with pytest.raises(KpiError, match=r"2024-01：保存した原本.*「-106」.*「0」"):
         verify(altered)

@@ -19,7 +19,9 @@ from kpi_warehouse.cli.marts import plain_json
 @reported
 def receipt(
     kpi: Annotated[str, typer.Argument(help="KPI番号（K12 など）")],
-    period: Annotated[str, typer.Argument(help="期間：2024（暦年）・2023年度・2024-09（月）・CUM2024-2027")],
+    period: Annotated[
+        str, typer.Argument(help="期間：2024（暦年）・R6年・2023年度・R5年度・2024-09（月）・CUM2024-2027")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="JSON で出力")] = False,
     check: Annotated[bool, typer.Option("--verify", help="保存した原本のセルまで読み直して確かめる")] = False,
     page: Annotated[
