@@ -27,7 +27,7 @@ h2 { font-size: 11pt; margin: 6mm 0 1mm; border-bottom: 0.3mm solid #1f5c99 }
 .open { border-color: #8a6d00; color: #8a6d00 }
 table { border-collapse: collapse; width: 100% }
 th, td { border-bottom: 0.1mm solid #bbb; text-align: left; padding: 0.7mm 2mm; vertical-align: top }
-td.number { text-align: right; font-variant-numeric: tabular-nums }
+.number { text-align: right; font-variant-numeric: tabular-nums }
 code { font-size: 8pt; overflow-wrap: anywhere }
 footer { margin-top: 6mm; color: #555; font-size: 8.5pt }
 </style>
@@ -41,7 +41,7 @@ footer { margin-top: 6mm; color: #555; font-size: 8.5pt }
 {% else %}<div class="proof open">原本との照合はしていません（--verify）</div>{% endif %}
 <h2>もとの値</h2>
 <table>
-<tr><th>期間</th><th>値</th><th>場所</th><th>取込</th><th>知った時点</th></tr>
+<tr><th>期間</th><th class="number">値</th><th>場所</th><th>取込</th><th>知った時点</th></tr>
 {% for row in r.rows %}<tr><td>{{ row.period.strftime("%Y-%m") }}</td><td class="number">{{ row.value_text }}</td>
 <td>{{ row.place_ja }}</td><td>{{ row.load_id }}</td><td>{{ row.known_from.strftime("%Y-%m-%d %H:%M") }}</td></tr>
 {% if row.note %}<tr><td></td><td colspan="4">{{ row.note }}</td></tr>{% endif %}
@@ -50,7 +50,7 @@ footer { margin-top: 6mm; color: #555; font-size: 8.5pt }
 {% for load in r.loads %}<table>
 <tr><th>取込 {{ load.load_id }}</th><td>{{ load.feed }}　契約 {{ load.contract_version }}　{{ load.verdict_ja }}（{{ load.checks_ja }}）</td></tr>
 <tr><th>契約の sha256</th><td><code>{{ load.contract_sha256 }}</code></td></tr>
-{% for page in load.pages %}<tr><th>{{ page.name_ja }}</th><td><code>{{ page.sha256 }}</code><br><code>{{ page.url }}</code><br>
+{% for page in load.pages %}<tr><th>{{ page.name_ja }}</th><td><code>{{ page.sha256 }}</code><br><code>{{ page.url | truncate(160, True, "…") }}</code><br>
 受領 {{ page.fetched_at.strftime("%Y-%m-%d %H:%M") }}</td></tr>
 {% endfor %}</table>
 {% endfor %}

@@ -48,7 +48,9 @@ def receipt(
     )
     out.print(f"値　　{found.value_text}　{found.coverage}", highlight=False)
     out.print(f"計算　{found.method_ja}", highlight=False)
-    table = Table("期間", "値", "取込", "場所", "sha256", "知った時点", title="もとの行")
+    table = Table("期間", "値", "取込", title="もとの行")
+    for heading in ("場所", "sha256", "知った時点"):
+        table.add_column(heading, overflow="fold")
     for row in found.rows:
         table.add_row(
             f"{row.period:%Y-%m}",
