@@ -22,6 +22,10 @@ class KpiError(Exception):
         self.message_ja = message_ja
         self.code = code
 
+    def __reduce__(self) -> tuple[type[KpiError], tuple[str, str]]:
+        """Errors pass between processes whole."""
+        return type(self), (self.message_ja, self.code)
+
 
 class SourceUnavailable(KpiError):
     """The source did not answer as it should for now (time-out, 5xx, maintenance page): try again later."""

@@ -6,11 +6,8 @@ or is taken as the contract says, `drifted…` is refused, held or marked, `brok
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +17,7 @@ from kpi_warehouse.contract_document import TO_BE_CHECKED
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.readers.file_rows import read_file
 from kpi_warehouse.readers.layout_result import Reading
-from kpi_warehouse.warehouse.scratch import scratch_database
+from kpi_warehouse.warehouse.scratch import elsewhere, scratch_database
 
 ORDER = ("good", "late", "revised", "drifted", "broken")
 
@@ -80,24 +77,14 @@ def check_samples(contract: Contract, folder: Path) -> list[Outcome]:
             "KPI_CONTRACTS": str(contracts),
             "KPI_INBOX_SETTLE_SECONDS": "0",
         }
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-W",
-                "ignore",
-                "-m",
-                "kpi_warehouse.feed_samples",
-                contract.feed,
-                *map(str, samples),
-            ],
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    if done.returncode != 0:
-        raise KpiError(f"見本の検査が終了コード {done.returncode} で終わりました。", "samples.failed")
-    return [Outcome(**json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
+        return elsewhere(environment, _try_all, contract.feed, samples)
+
+
+def _try_all(feed: str, samples: list[Path]) -> list[Outcome]:
+    from kpi_warehouse.load import contract_of
+
+    contract = contract_of(feed)
+    return [_try(contract, file_source(contract), sample) for sample in samples]
 
 
 def _place(sample: Path) -> tuple[int, str]:
@@ -151,17 +138,3 @@ def _missed(outcome: Outcome, source: FileSource) -> str | None:
         if outcome.name.startswith(word):
             return None if met else expected
     return None
-
-
-def main() -> None:
-    """`python -m kpi_warehouse.feed_samples FEED FILE…`, in the environment of `check_samples`: one JSON line a sample."""
-    from kpi_warehouse.load import contract_of
-
-    contract = contract_of(sys.argv[1])
-    for path in map(Path, sys.argv[2:]):
-        outcome = _try(contract, file_source(contract), path)
-        print(json.dumps(asdict(outcome), ensure_ascii=False))
-
-
-if __name__ == "__main__":
-    main()

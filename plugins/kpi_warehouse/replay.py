@@ -7,13 +7,10 @@ warehouse is not touched at all: same verbs, same gate, nothing told to anybody.
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -27,7 +24,7 @@ from kpi_warehouse.load import Published, contract_of, gate, publish, stage
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.ledger import open_load, read_load, step
-from kpi_warehouse.warehouse.scratch import scratch_database
+from kpi_warehouse.warehouse.scratch import elsewhere, scratch_database
 from kpi_warehouse.warehouse.tables import ensure_raw, raw_table
 
 # What the verbs read of the past, in the order of its references. Rows of the feed alone, except what all share.
@@ -152,21 +149,11 @@ def preview_since(feed: str, since: date) -> list[Replayed]:
     with scratch_database() as url, tempfile.TemporaryDirectory(prefix="kpi-preview-") as returned:
         environment = os.environ | {"KPI_DATABASE_URL": url, "KPI_RETURNS": f"file://{returned}"}
         _copy(contract_of(feed), url)
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "kpi_warehouse.replay", *map(str, numbers)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise KpiError(
-                f"下見の処理が終了コード {done.returncode} で終わりました。", "replay.preview_failed"
-            )
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return [
-        Replayed(**{**line, "changes": [Change(**change) for change in line["changes"]]}) for line in lines
-    ]
+        return elsewhere(environment, _all, numbers)
+
+
+def _all(numbers: list[int]) -> list[Replayed]:
+    return [_one(number) for number in numbers]
 
 
 def _one(load_id: int) -> Replayed:
@@ -284,13 +271,3 @@ def _copy_rows(source: psycopg.Connection, target: psycopg.Connection, table: st
 
 def _name(table: str) -> sql.Identifier:
     return sql.Identifier(*table.split("."))
-
-
-def main() -> None:
-    """`python -m kpi_warehouse.replay 12 15`: replay these in the database of the environment; one JSON line each."""
-    for number in sys.argv[1:]:
-        print(json.dumps(asdict(_one(int(number))), ensure_ascii=False))
-
-
-if __name__ == "__main__":
-    main()

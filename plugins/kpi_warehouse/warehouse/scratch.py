@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
 
 from kpi_warehouse.errors import KpiError
-from kpi_warehouse.warehouse.connection import connect, warehouse_url
+from kpi_warehouse.settings import settings
+from kpi_warehouse.warehouse.connection import connect, migrate, warehouse_url
 
 PREFIX = "kpi_preview_"
-MIGRATE = "from kpi_warehouse.warehouse.connection import migrate; migrate()"
+Found = TypeVar("Found")
 
 
 @contextmanager
@@ -45,15 +48,33 @@ def scratch_database() -> Iterator[str]:
                 "scratch.no_createdb",
             ) from None
     try:
-        # In a process of its own: the settings of this one lead to the warehouse.
-        subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", MIGRATE],
-            env=os.environ | {"KPI_DATABASE_URL": url},
-            check=True,
-        )
+        elsewhere(os.environ | {"KPI_DATABASE_URL": url}, migrate)
         yield url
     finally:
         with connect(None, autocommit=True) as connection:
             connection.execute(
                 sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
             )
+
+
+def elsewhere(environment: Mapping[str, str], work: Callable[..., Found], *arguments: object) -> Found:
+    """What `work` returns in a process of its own with this environment: the settings of this one lead to the warehouse.
+
+    The process is forked, so that what took seconds to import is there already.
+
+    Raises:
+        KpiError: the process died; or whatever `work` raises.
+    """
+    with ProcessPoolExecutor(1, get_context("fork"), _settle_in, (dict(environment),)) as other:
+        try:
+            return other.submit(work, *arguments).result()
+        except BrokenProcessPool:
+            raise KpiError(
+                "作業用の処理が途中で止まりました。もう一度実行してください。", "scratch.died"
+            ) from None
+
+
+def _settle_in(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    settings.cache_clear()
