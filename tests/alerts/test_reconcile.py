@@ -63,7 +63,7 @@ def airflow(server: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycop
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "create table job (job_type text, state text, latest_heartbeat timestamptz);"
-            "create table dag_run (dag_id text, run_id text, state text);"
+            "create table dag_run (dag_id text, run_id text, state text, start_date timestamptz, end_date timestamptz);"
             "create table import_error (filename text, stacktrace text);"
             "create table task_instance (dag_id text, task_id text, run_id text, try_number integer, state text,"
             " start_date timestamptz, end_date timestamptz, last_heartbeat_at timestamptz)"
@@ -275,10 +275,10 @@ def test_nobody_acknowledged_so_it_is_escalated_once(addresses: Addresses, web: 
     addresses(f"engineer=hmac+http://:k@{web.address}/", f"escalation=alertmanager+http://{web.address}")
     fail(begin(MOVES, MAY), failed("gate.rejected"), "gate")
     deliver()
-    assert watch.escalate() == 0
+    assert watch.escalate(datetime.now(UTC)) == 0
     with connect() as connection:
         connection.execute("update ops.notification set sent_at = sent_at - interval '14 days'")
-    assert (watch.escalate(), watch.escalate()) == (1, 0)
+    assert (watch.escalate(datetime.now(UTC)), watch.escalate(datetime.now(UTC))) == (1, 0)
     deliver()
     assert web.requests[-1].path == "/api/v2/alerts"
 
@@ -328,7 +328,7 @@ def test_a_watcher_without_a_database_says_so_itself(
 def test_a_drill_opens_delivers_and_recovers(addresses: Addresses, web: WebSink) -> None:
     addresses(f"engineer=hmac+http://:k@{web.address}/")
     done = drill(deliver, patience_seconds=20)
-    assert [request.headers["Idempotency-Key"] for request in web.requests] == ["INC-1/open", "INC-1/resolve"]
+    assert [key for key, _ in web.arrivals] == ["INC-1/open", "INC-1/resolve"]
     assert 0 < done.told_seconds < done.recovered_seconds
     reconcile()
     assert "drill_missed" not in causes()
