@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     link_secret: SecretStr | None = None
     deadman_url: SecretStr | None = None
     watch_seconds: float = 30.0
+    disk_free_gb: float | None = None
     meeting_days: Annotated[tuple[date, ...], NoDecode] = ()
     airflow_database_url: SecretStr | None = Field(
         None, validation_alias=AliasChoices("KPI_AIRFLOW_DATABASE_URL", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")

@@ -90,13 +90,25 @@ def test_trouble_that_cannot_pass_is_told_although_it_was_mended_at_once() -> No
 
 
 def test_only_a_good_load_of_the_same_period_ends_a_rejection() -> None:
-    fail(begin(MOVES, MAY), GateRejected("", "gate.rejected"), "gate")
+    rejected = begin(MOVES, MAY)
+    page(rejected, "a")
+    fail(rejected, GateRejected("", "gate.rejected"), "gate")
     publish(begin(MOVES, JUNE), JUNE)
     state(begin(MOVES, MAY), "fetched")
     fail(begin(MOVES, MAY), failed("estat.timeout"))
     state(begin(MOVES, MAY), "unchanged")
     assert ("gate_rejected", MOVES, 1) in open_ones()
-    publish(begin(MOVES, MAY), MAY)
+    corrected = begin(MOVES, MAY)
+    page(corrected, "b")
+    publish(corrected, MAY)
+    assert open_ones() == []
+
+
+def test_a_definition_that_is_as_before_again_ends_its_drift_without_a_new_page() -> None:
+    fail(begin(MOVES, MAY), failed("estat.definition"))
+    state(begin(MOVES, JUNE), "unchanged")
+    assert open_ones() == [("schema_drift", MOVES, 1)]
+    state(begin(MOVES, MAY), "unchanged")
     assert open_ones() == []
 
 

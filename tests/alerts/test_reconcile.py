@@ -15,7 +15,6 @@ import pytest
 from books import EXPO, MOVES, begin, build, fail, failed, owed, page, publish, rows, state
 from sinks import Addresses, WebSink
 
-from kpi_warehouse.alerts import reconcile as looking
 from kpi_warehouse.alerts import watch
 from kpi_warehouse.alerts.drill import drill
 from kpi_warehouse.alerts.incidents import close, incidents, tell_now
@@ -207,11 +206,12 @@ def test_marts_that_did_not_follow_are_stale_until_they_are_built() -> None:
 
 def test_a_disk_that_fills_is_told_before_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     settings().home.mkdir(parents=True, exist_ok=True)
-    monkeypatch.setattr(looking, "DISK_FREE_SHARE", 2.0)
-    monkeypatch.setattr(looking, "DISK_FREE_BYTES", 2**60)
-    reconcile()
-    assert set(causes()) == {"disk_nearly_full"}
-    monkeypatch.undo()
+    (settings().home / "landing").mkdir()
+    for gigabytes, told in (("1000000000", ["disk_nearly_full"]), ("0", [])):
+        monkeypatch.setenv("KPI_DISK_FREE_GB", gigabytes)
+        settings.cache_clear()
+        reconcile()
+        assert causes() == told, "one disk, one incident"
 
 
 def test_a_file_that_did_not_come_by_its_day_is_told_to_its_division() -> None:

@@ -147,6 +147,9 @@ def _killed_loads(connection: psycopg.Connection, book: AirflowBook | None) -> I
         " and not exists (select from ops.incident_load as known join ops.incident as i using (incident_id)"
         " where known.load_id = l.load_id and (i.resolved_at is null or (i.cause = 'task_killed'"
         " and i.resolved_at > greatest(l.heartbeat_at, s.started_at))))"
+        # Told as a lost worker, by dag.task and run.
+        " and not exists (select from ops.incident as i where i.cause = 'worker_lost' and i.resolved_at is null"
+        " and i.subject like l.feed || '.%% ' || substr(l.run_ref, length(l.feed) + 2))"
         " and not ops.overtaken(l.feed, l.load_id, coalesce(l.requested_period, l.period_from))"
         " order by l.load_id",
         [LOOK_BACK, LOAD_SILENT_MINUTES],
@@ -217,10 +220,12 @@ def _overdue(connection: psycopg.Connection) -> Iterator[Trouble]:
 
 
 def _marts_stale(connection: psycopg.Connection) -> Iterator[Trouble]:
+    """Marts that nobody built; of a build that failed is told already."""
     row = connection.execute(
         "select max(published_at) from ops.load where state = 'published' and published_at > coalesce(("
         "select max(started_at) from ops.build where state = 'published' and as_of is null), '-infinity')"
-        " and published_at < clock_timestamp() - make_interval(mins => %s)",
+        " and published_at < clock_timestamp() - make_interval(mins => %s)"
+        " and not exists (select from ops.incident where cause = 'marts_failed' and resolved_at is null)",
         [MARTS_LATE_MINUTES],
     ).fetchone()
     if row and row[0]:
@@ -230,11 +235,14 @@ def _marts_stale(connection: psycopg.Connection) -> Iterator[Trouble]:
 
 def _disks() -> Iterator[Trouble]:
     places = {"KPI_HOME": settings().home, "KPI_LANDING": _folder(settings().landing_url)}
+    wanted, known = settings().disk_free_gb, set()
     for name, place in places.items():
-        if place is None or not place.exists():
+        if place is None or not place.exists() or place.stat().st_dev in known:
             continue
+        known.add(place.stat().st_dev)
         total, _, free = shutil.disk_usage(place)
-        if free < min(total * DISK_FREE_SHARE, DISK_FREE_BYTES):
+        enough = wanted * 2**30 if wanted is not None else min(total * DISK_FREE_SHARE, DISK_FREE_BYTES)
+        if free < enough:
             yield Trouble(
                 "disk_nearly_full",
                 f"{name} の空きが {free / 2**30:.1f} GB（{free / total:.0%}）です。",

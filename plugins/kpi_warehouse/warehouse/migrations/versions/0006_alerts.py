@@ -399,10 +399,11 @@ begin
     loop
         update ops.incident_load as l set recovered_at = clock_timestamp()
         where l.incident_id = one.incident_id and l.feed = p_feed and l.recovered_at is null
-            -- What broke on certain bytes, and not because of them, works again when these bytes or their period went through: a
-            -- look that found nothing new, or another file, says nothing of them.
-            and (one.ends_with <> 'run' or l.bytes_sha256 is null or l.bytes_sha256 = good_bytes
-                or (one.period is not null and p_from is not null));
+            -- What broke on certain bytes, and not because of them, works again when these bytes or their period went through, and
+            -- what was wrong with bytes is over when others come: a look that found nothing new says nothing of either.
+            and (l.bytes_sha256 is null or l.bytes_sha256 = good_bytes
+                or case one.ends_with when 'run' then one.period is not null and p_from is not null
+                    when 'load' then good_bytes is not null else true end);
         if not exists (
             select from ops.incident_load as l where l.incident_id = one.incident_id and l.recovered_at is null
         ) then
@@ -473,7 +474,7 @@ begin
             coalesce(new.period_to, new.requested_period), new.load_id);
     elsif new.state = 'unchanged' then
         perform ops.recover(new.feed, '{fetch}', null, null, new.load_id);
-        perform ops.recover(new.feed, '{run}', coalesce(new.period_from, new.requested_period),
+        perform ops.recover(new.feed, '{run,load}', coalesce(new.period_from, new.requested_period),
             coalesce(new.period_to, new.requested_period), new.load_id);
     elsif new.state in ('waiting', 'fetched') then
         perform ops.recover(new.feed, '{fetch}', null, null, new.load_id);
