@@ -70,7 +70,7 @@ def _without_a_word(connection: psycopg.Connection, task: TaskState) -> Trouble 
         "select exists (select from ops.incident where cause = 'worker_lost' and subject = %s and resolved_at is null)",
         [task.place],
     ).fetchone()
-    if lost == (True,):
+    if lost == (True,) or _drill_told(connection, task):
         return None
     if task.dag_id == "marts":
         told = "マートの構築が途中で終わりました。公開中の marts は変えていません。"
@@ -88,6 +88,14 @@ def _without_a_word(connection: psycopg.Connection, task: TaskState) -> Trouble 
     if row is not None:
         return Trouble("task_killed", told, task.dag_id, row[1], code="task.killed", load_id=row[0])
     return Trouble("task_failed", told, subject=f"{task.dag_id}.{task.task_id}", code="task.failed")
+
+
+def _drill_told(connection: psycopg.Connection, task: TaskState) -> bool:
+    """A drill that nobody heard is on record as missed."""
+    row = connection.execute(
+        "select exists (select from ops.drill where started_at >= %s)", [task.start_date or task.end_date]
+    ).fetchone()
+    return task.dag_id == "drill" and row == (True,)
 
 
 def _build_told(connection: psycopg.Connection, task: TaskState) -> bool:

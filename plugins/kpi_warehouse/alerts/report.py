@@ -88,7 +88,7 @@ def monthly_report(first: datetime) -> str:
         f"確認済み　　　　　　{row['acknowledged_incidents']:>6} 件",
         f"知らせるまで（中央値）{_minutes(row['median_minutes_to_tell'])}",
         f"直るまで（中央値）　　{_minutes(row['median_minutes_to_end'])}",
-        f"重複した知らせ　　　{row['repeated_notices']:>6} 件",
+        f"重複のおそれ　　　　{row['repeated_notices']:>6} 通",
         "",
         "原因別",
         *(f"　{title}　{count} 件" for title, count in causes),
