@@ -64,7 +64,14 @@ class Causes:
         kind = "resolve" if over else "open"
         for cause in causes:
             name, _, about = cause.partition(" ")
-            soon(lambda: any(k == kind for k, _ in self.heard(name, about or None)), seconds)  # noqa: B023
+            try:
+                soon(lambda: any(k == kind for k, _ in self.heard(name, about or None)), seconds)  # noqa: B023
+            except AssertionError:
+                known = self.home.rows(
+                    "select i.incident_id, i.cause, i.feed, i.subject, i.resolved_at is not null, n.kind, n.state, n.last_error"
+                    f" from ops.incident as i left join ops.notification as n using (incident_id) where i.incident_id > {self.first}"
+                )
+                raise AssertionError(f"{cause}: no {kind} message; {known}") from None
 
     def sql(self, statement: str, database: str = "kpi") -> None:
         """Set something in a running database, as its superuser."""
