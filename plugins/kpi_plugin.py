@@ -5,8 +5,8 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 
-class AcknowledgePage:
-    """The page behind signed links, imported with its first request: every task imports this module, none serves pages."""
+class MessagePages:
+    """The pages messages link to, imported with the first request: every task imports this module, none serves pages."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI."""
@@ -16,9 +16,9 @@ class AcknowledgePage:
 
 
 class KpiPlugin(AirflowPlugin):
-    """Names the product in Airflow's list of plugins, and gives the API server its one page."""
+    """Names the product in Airflow's list of plugins, and gives the API server its pages."""
 
     name = "kpi_warehouse"
     fastapi_apps = [  # noqa: RUF012 - as the base class has it
-        {"app": AcknowledgePage(), "url_prefix": "/kpi", "name": "kpi_warehouse"}
+        {"app": MessagePages(), "url_prefix": "/kpi", "name": "kpi_warehouse"}
     ]

@@ -14,6 +14,7 @@ from kpi_warehouse.contract import Contract, EstatSource, FileSource, contracts
 from kpi_warehouse.contract_file import dump_yaml
 from kpi_warehouse.errors import ContractError
 from kpi_warehouse.settings import settings
+from kpi_warehouse.warehouse.ledger import KPI_TAG
 
 STAGED = "stg_files__"
 HEADER = "Made from expectations/*.odcs.yaml by `kpi feed check --write`. Do not edit."
@@ -61,6 +62,7 @@ def _derived() -> dict[Path, str]:
         project / "dbt_project/seeds/feed_codes.csv": _feed_codes(known),
         project / "dbt_project/seeds/small_cells.csv": _small_cells(known),
         project / "docs/feeds.md": _feeds_page(known),
+        project / "docs/runbooks/feeds.md": _runbook_page(known),
     }
 
 
@@ -202,5 +204,33 @@ def _feeds_page(known: tuple[Contract, ...]) -> str:
             f"- {contract.credit}\n\n"
             f"| 列 | 名称 | 元の名前 | 型 | キー | 説明 |\n|---|---|---|---|---|---|\n{columns}\n\n"
             f"| 検査 | 重大度 | 対象 | 理由 |\n|---|---|---|---|\n{rules}\n"
+        )
+    return "\n".join(pages)
+
+
+def _runbook_page(known: tuple[Contract, ...]) -> str:
+    """What somebody on call must know of each feed: what, whose, what depends on it, the last good value, how to do it again."""
+    pages = [f"<!-- {HEADER} -->\n# フィードごとの事実\n"]
+    for contract in known:
+        kpis = "、".join(tag for tag in contract.tags if KPI_TAG.fullmatch(tag)) or "なし"
+        last = f"select * from marts.mart_load_health where feed = '{contract.feed}'"
+        if isinstance(contract.source, EstatSource):
+            again = (
+                f"`kpi load {contract.feed} --period YYYY-MM --force`（その月を取り直す）、"
+                f"`airflow backfill create --dag-id {contract.feed} --from-date … --to-date …`（何か月も）"
+            )
+        else:
+            again = (
+                f"`kpi replay {contract.feed} --since YYYY-MM-DD`（何が変わるかを見るだけ。`--publish` で公表）、"
+                f"`kpi load {contract.feed} --file ファイル`（手渡されたファイル）"
+            )
+        pages.append(
+            f"## {contract.feed}\n\n"
+            f"{contract.title_ja}（所管 {contract.owner}、契約 `expectations/{contract.feed}.odcs.yaml` 版 {contract.version}）\n\n"
+            f"- 関係するKPI：{kpis}\n"
+            f"{_how_it_comes(contract)}"
+            f'- 最後に受け入れた値：`kpi db psql -- -c "{last}"`\n'
+            f"- 1回の取込のやり直し：`kpi replay 取込番号`（保存した原本から。何度でもよい）\n"
+            f"- まとめてやり直す：{again}\n"
         )
     return "\n".join(pages)

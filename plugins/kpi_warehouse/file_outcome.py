@@ -48,6 +48,10 @@ def sent_back(
     source = file_source(contract)
     reading = read_layout(book, source.layout, contract.columns) if book else Reading()
     reading, _ = corrected(reading, known)
+    if findings is None and reading.rows:
+        # Of what could be read: a refusal is over when these periods are accepted, and not with any other file of the feed.
+        months = [row.period for row in reading.rows]
+        current.update(period_from=min(months), period_to=max(months))
     proposed = _proposals(contract, reading, evidence_of(connection, contract, reading.rows, findings or []))
     _note(connection, contract, load_id, proposed)
     cells = _cells(reading, proposed, findings or [])

@@ -33,6 +33,7 @@ from kpi_warehouse.marts_memory import remember
 from kpi_warehouse.marts_swap import MARTS, NEXT, drop_retired, drop_schemas, schemas, swap
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
+from kpi_warehouse.warehouse.ledger import KILLED_BUILD_JA
 from kpi_warehouse.warehouse.tables import ensure_raw
 
 BUILD_LOCK = 0x4B50_4942
@@ -252,7 +253,7 @@ def _clear_away(connection: psycopg.Connection, schema: str) -> None:
         connection.execute(
             "update ops.build set state = 'failed', finished_at = clock_timestamp(), error = %s"
             " where state = 'building'",
-            ["途中で止まりました。"],
+            [KILLED_BUILD_JA],
         )
     drop_schemas(connection, schema, f"{schema}_seeds")
     drop_retired(connection)

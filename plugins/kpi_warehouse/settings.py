@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import date
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -54,6 +56,8 @@ class Settings(BaseSettings):
     link_secret: SecretStr | None = None
     deadman_url: SecretStr | None = None
     watch_seconds: float = 30.0
+    disk_free_gb: float | None = None
+    meeting_days: Annotated[tuple[date, ...], NoDecode] = ()
     airflow_database_url: SecretStr | None = Field(
         None, validation_alias=AliasChoices("KPI_AIRFLOW_DATABASE_URL", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
     )
@@ -64,6 +68,11 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()
+
+    @field_validator("meeting_days", mode="before")
+    @classmethod
+    def _listed(cls, text: object) -> object:
+        return text.replace(",", " ").split() if isinstance(text, str) else text
 
     @property
     def landing_url(self) -> str:

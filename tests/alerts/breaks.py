@@ -26,7 +26,7 @@ from kpi_warehouse.warehouse.ledger import note_overdue, open_load, step
 AIRFLOW_TABLES = """
 create table job (job_type text, state text, latest_heartbeat timestamptz);
 insert into job values ('SchedulerJob', 'running', 'infinity');
-create table dag_run (dag_id text, run_id text, state text);
+create table dag_run (dag_id text, run_id text, state text, start_date timestamptz, end_date timestamptz);
 create table import_error (filename text primary key, stacktrace text);
 create table task_instance (dag_id text, task_id text, run_id text, try_number integer, state text,
     start_date timestamptz, end_date timestamptz, last_heartbeat_at timestamptz);

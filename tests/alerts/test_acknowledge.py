@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from books import MOVES, begin, fail, failed
+from books import MOVES, begin, fail, failed, rows
 from fastapi.testclient import TestClient
 from sinks import Addresses, MailSink
 
@@ -14,6 +15,8 @@ from kpi_warehouse.airflow.acknowledge import app
 from kpi_warehouse.alerts import links
 from kpi_warehouse.alerts.incidents import close, incidents
 from kpi_warehouse.alerts.sender import deliver
+from kpi_warehouse.contract import contracts
+from kpi_warehouse.settings import settings
 
 web = TestClient(app)
 
@@ -41,7 +44,9 @@ def test_opening_the_link_changes_nothing_and_the_button_does(link: str) -> None
     assert "復旧済み" in web.get(f"/acknowledge?{parts.query}").text
 
 
-@pytest.mark.parametrize("changed", [{"incident": "2"}, {"until": "9999999999"}, {"signature": "0"}])
+@pytest.mark.parametrize(
+    "changed", [{"incident": "2"}, {"until": "9999999999"}, {"signature": "0"}, {"signature": "あ"}]
+)
 def test_a_link_that_was_changed_opens_nothing(link: str, changed: dict[str, str]) -> None:
     query = {**dict(parse_qsl(urlsplit(link).query)), **changed}
     assert web.get("/acknowledge", params=query).status_code == 403
@@ -58,3 +63,17 @@ def test_what_somebody_writes_is_shown_as_text(link: str) -> None:
     query = dict(parse_qsl(urlsplit(link).query))
     done = web.post("/acknowledge", data={**query, "who": "<b>課</b>"})
     assert "<b>課" not in done.text
+
+
+def test_the_runbook_that_messages_link_to_has_every_cause_and_every_feed(warehouse: str) -> None:
+    shown = web.get("/runbook").text
+    anchors = set(re.findall(r'<h2 id="(\w+)">', shown))
+    causes = {cause for (cause,) in rows("select cause from ops.cause")}
+    assert anchors == causes | {contract.feed for contract in contracts(settings().contracts)}
+    assert "kpi replay expo --since" in shown
+
+
+def test_the_link_of_a_message_is_a_page_that_is_served(link: str, mail: MailSink) -> None:
+    (served,) = re.findall(r"手引き：https://kpi.example.jp/kpi(/\S+)", str(mail.mails[0].get_content()))
+    page, _, anchor = served.partition("#")
+    assert f'id="{anchor}"' in web.get(page).text

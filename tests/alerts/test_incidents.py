@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pytest
 from books import EXPO, FLOWS, MOVES, begin, build, fail, failed, owed, page, publish, rows, state
+from psycopg.types.json import Jsonb
 
 from kpi_warehouse.alerts.incidents import acknowledge, close, find, incidents, mute
+from kpi_warehouse.alerts.reconcile import reconcile
 from kpi_warehouse.errors import GateRejected, KpiError
 from kpi_warehouse.settings import PROJECT
 from kpi_warehouse.warehouse.connection import connect
-from kpi_warehouse.warehouse.ledger import step
+from kpi_warehouse.warehouse.ledger import KILLED_BUILD_JA, step
 
 pytestmark = pytest.mark.usefixtures("warehouse")
 MAY, JUNE = date(2024, 5, 1), date(2024, 6, 1)
@@ -85,13 +90,25 @@ def test_trouble_that_cannot_pass_is_told_although_it_was_mended_at_once() -> No
 
 
 def test_only_a_good_load_of_the_same_period_ends_a_rejection() -> None:
-    fail(begin(MOVES, MAY), GateRejected("", "gate.rejected"), "gate")
+    rejected = begin(MOVES, MAY)
+    page(rejected, "a")
+    fail(rejected, GateRejected("", "gate.rejected"), "gate")
     publish(begin(MOVES, JUNE), JUNE)
     state(begin(MOVES, MAY), "fetched")
     fail(begin(MOVES, MAY), failed("estat.timeout"))
     state(begin(MOVES, MAY), "unchanged")
     assert ("gate_rejected", MOVES, 1) in open_ones()
-    publish(begin(MOVES, MAY), MAY)
+    corrected = begin(MOVES, MAY)
+    page(corrected, "b")
+    publish(corrected, MAY)
+    assert open_ones() == []
+
+
+def test_a_definition_that_is_as_before_again_ends_its_drift_without_a_new_page() -> None:
+    fail(begin(MOVES, MAY), failed("estat.definition"))
+    state(begin(MOVES, JUNE), "unchanged")
+    assert open_ones() == [("schema_drift", MOVES, 1)]
+    state(begin(MOVES, MAY), "unchanged")
     assert open_ones() == []
 
 
@@ -211,19 +228,124 @@ def test_muting_needs_a_reason_an_end_and_something_known() -> None:
 
 def test_two_failures_at_once_are_one_incident() -> None:
     loads = [begin(MOVES, MAY) for _ in range(2)]
-    first, second = connect(), connect()
     update = "update ops.load set state = 'failed', error_code = 'gate.rejected', error_ja = 'x' where load_id = %s"
-    first.execute(update, [loads[0]])
-    second.execute("set lock_timeout = '200ms'")
-    with pytest.raises(psycopg.errors.LockNotAvailable):
-        second.execute(update, [loads[1]])
-    first.commit()
-    second.rollback()
-    second.execute(update, [loads[1]])
-    second.commit()
-    first.close()
-    second.close()
+    meanwhile(lambda connection, load_id: connection.execute(update, [load_id]), *loads)
     assert open_ones() == [("gate_rejected", MOVES, 2)] and owed() == [("open", "waiting")]
+
+
+def test_feeds_that_recover_at_once_leave_nothing_open() -> None:
+    """Neither sees yet that the other has: without a lock each would leave the end to the other."""
+    for feed in (MOVES, FLOWS):
+        fail(begin(feed, MAY), failed("estat.auth"))
+    loads = [begin(feed, MAY) for feed in (MOVES, FLOWS)]
+    update = "update ops.load set state = 'fetched' where load_id = %s"
+    meanwhile(lambda connection, load_id: connection.execute(update, [load_id]), *loads)
+    assert open_ones() == []
+
+
+def test_a_feed_that_fails_while_another_recovers_keeps_their_incident_open() -> None:
+    fail(begin(MOVES, MAY), failed("estat.auth"))
+    loads = [begin(FLOWS, MAY), begin(MOVES, MAY)]
+    updates = iter(
+        [
+            "update ops.load set state = 'failed', error_code = 'estat.auth', error_ja = 'x' where load_id = %s",
+            "update ops.load set state = 'fetched' where load_id = %s",
+        ]
+    )
+    meanwhile(lambda connection, load_id: connection.execute(next(updates), [load_id]), *loads)
+    assert open_ones() == [("wrong_key", None, 2)]
+
+
+def test_the_last_two_held_rows_decided_at_once_end_it() -> None:
+    load_id = begin(EXPO)
+    with connect() as connection:
+        held = [
+            connection.execute(
+                "insert into ops.held_row (load_id, feed, period, row, expectation, reason_ja, source_ref)"
+                " values (%s, %s, %s, '{}', 'x', 'x', 'x') returning held_id",
+                [load_id, EXPO, MAY],
+            ).fetchone()[0]  # type: ignore[index]
+            for _ in range(2)
+        ]
+    publish(load_id, MAY, held=2)
+    update = "update ops.held_row set state = 'released' where held_id = %s"
+    meanwhile(lambda connection, held_id: connection.execute(update, [held_id]), *held)
+    assert open_ones() == []
+
+
+def meanwhile(act: Callable[[psycopg.Connection, int], object], first: int, second: int) -> None:
+    """`act` on both in two transactions, of which the second begins before the first has ended."""
+    with connect() as one, connect() as other, ThreadPoolExecutor(1) as pool:
+        act(one, first)
+        waiting = pool.submit(act, other, second)
+        with connect() as looking:
+            until = time.monotonic() + 5
+            blocked = "select exists (select from pg_locks where not granted and pid = %s)"
+            while not waiting.done() and time.monotonic() < until:
+                if looking.execute(blocked, [other.info.backend_pid]).fetchone() == (True,):
+                    break
+        one.commit()
+        waiting.result(timeout=10)
+
+
+def test_what_broke_on_one_file_is_not_over_because_another_went_through() -> None:
+    broken = begin(EXPO)
+    page(broken, "a")
+    fail(broken, ZeroDivisionError("x"), "gate")
+    state(begin(EXPO), "unchanged")
+    other = begin(EXPO)
+    page(other, "b")
+    publish(other, JUNE)
+    assert open_ones() == [("task_failed", EXPO, 1)], "nothing new came, and then another file"
+    again = begin(EXPO)
+    page(again, "a")
+    publish(again, MAY)
+    assert open_ones() == []
+
+
+def test_a_kpi_that_joins_a_shared_incident_later_is_not_shown_as_new() -> None:
+    with connect("kpi_transformer") as connection:
+        for kpi in ("K12", "D08"):
+            connection.execute(
+                "insert into ops.published_row (relation, row_key, published_from, build_id, row) values ('mart_kpi_history', %s,"
+                " now(), %s, %s)",
+                [
+                    kpi,
+                    build("published"),
+                    Jsonb({"kpi_id": kpi, "kpi_name": "x", "value": "1", "unit": "件"}),
+                ],
+            )
+    load_ids = [begin(feed, MAY) for feed in (MOVES, EXPO)]
+    with connect() as connection:
+        connection.execute("update ops.feed set kpis = '{D08}', source = 'e-Stat' where feed = %s", [EXPO])
+    for load_id in load_ids:
+        fail(load_id, failed("estat.auth"))
+    (incident,) = incidents()
+    assert incident.kpis == ["D08", "K12"]
+    assert incident.values_before == {"D08 x": "1件", "K12 x": "1件"}
+
+
+def test_a_build_that_was_killed_and_made_good_by_its_second_try_is_nobodys_trouble() -> None:
+    build("failed", KILLED_BUILD_JA)
+    assert incidents() == []
+
+
+def test_a_defect_of_the_alerts_costs_no_publication_and_the_failure_is_told_later() -> None:
+    """`ops.settle_trouble` and `ops.report_trouble` break; the load is recorded all the same."""
+    load_id = begin(MOVES, MAY)
+    with connect(None) as owner:
+        owner.execute("alter table ops.incident rename to incident_away")
+    publish(begin(MOVES, JUNE), JUNE)
+    fail(load_id, failed("reader.unknown_code"))
+    with connect(None) as owner:
+        owner.execute("alter table ops.incident_away rename to incident")
+    assert rows("select state from ops.load order by load_id") == [("failed",), ("published",)]
+    assert incidents() == []
+    assert rows("select detail ->> 'error' from ops.watch where name = 'untold'")
+    reconcile()
+    reconcile()
+    assert ("schema_drift", MOVES, 1) in open_ones()
+    assert sum(cause == "schema_drift" for cause, *_ in open_ones()) == 1
 
 
 def test_the_reader_of_the_marts_sees_nothing_of_it(warehouse: str) -> None:

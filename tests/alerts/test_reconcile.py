@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
@@ -15,7 +14,6 @@ import pytest
 from books import EXPO, MOVES, begin, build, fail, failed, owed, page, publish, rows, state
 from sinks import Addresses, WebSink
 
-from kpi_warehouse.alerts import reconcile as looking
 from kpi_warehouse.alerts import watch
 from kpi_warehouse.alerts.drill import drill
 from kpi_warehouse.alerts.incidents import close, incidents, tell_now
@@ -31,7 +29,6 @@ from kpi_warehouse.alerts.sender import deliver
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
-from kpi_warehouse.warehouse.server import Running
 
 MAY = date(2024, 5, 1)
 
@@ -48,28 +45,6 @@ def missing_feeds() -> set[str | None]:
 def _office(warehouse: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", raising=False)
     settings.cache_clear()
-
-
-@pytest.fixture
-def airflow(server: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection]:
-    """The four tables of Airflow's metadata database that are read, in a database of their own."""
-    admin = server.url("postgres", "postgres")
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute("drop database if exists airflow_book with (force)")
-        connection.execute("create database airflow_book owner kpi_owner")
-    url = server.url("airflow_book")
-    monkeypatch.setenv("KPI_AIRFLOW_DATABASE_URL", url.replace("postgresql://", "postgresql+psycopg2://"))
-    settings.cache_clear()
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(
-            "create table job (job_type text, state text, latest_heartbeat timestamptz);"
-            "create table dag_run (dag_id text, run_id text, state text);"
-            "create table import_error (filename text, stacktrace text);"
-            "create table task_instance (dag_id text, task_id text, run_id text, try_number integer, state text,"
-            " start_date timestamptz, end_date timestamptz, last_heartbeat_at timestamptz)"
-        )
-        connection.execute("insert into job values ('SchedulerJob', 'running', now())")
-        yield connection
 
 
 def test_a_load_whose_process_was_killed_is_told_and_its_successor_ends_it() -> None:
@@ -207,11 +182,12 @@ def test_marts_that_did_not_follow_are_stale_until_they_are_built() -> None:
 
 def test_a_disk_that_fills_is_told_before_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     settings().home.mkdir(parents=True, exist_ok=True)
-    monkeypatch.setattr(looking, "DISK_FREE_SHARE", 2.0)
-    monkeypatch.setattr(looking, "DISK_FREE_BYTES", 2**60)
-    reconcile()
-    assert set(causes()) == {"disk_nearly_full"}
-    monkeypatch.undo()
+    (settings().home / "landing").mkdir()
+    for gigabytes, told in (("1000000000", ["disk_nearly_full"]), ("0", [])):
+        monkeypatch.setenv("KPI_DISK_FREE_GB", gigabytes)
+        settings.cache_clear()
+        reconcile()
+        assert causes() == told, "one disk, one incident"
 
 
 def test_a_file_that_did_not_come_by_its_day_is_told_to_its_division() -> None:
@@ -275,10 +251,10 @@ def test_nobody_acknowledged_so_it_is_escalated_once(addresses: Addresses, web: 
     addresses(f"engineer=hmac+http://:k@{web.address}/", f"escalation=alertmanager+http://{web.address}")
     fail(begin(MOVES, MAY), failed("gate.rejected"), "gate")
     deliver()
-    assert watch.escalate() == 0
+    assert watch.escalate(datetime.now(UTC)) == 0
     with connect() as connection:
         connection.execute("update ops.notification set sent_at = sent_at - interval '14 days'")
-    assert (watch.escalate(), watch.escalate()) == (1, 0)
+    assert (watch.escalate(datetime.now(UTC)), watch.escalate(datetime.now(UTC))) == (1, 0)
     deliver()
     assert web.requests[-1].path == "/api/v2/alerts"
 
@@ -328,10 +304,29 @@ def test_a_watcher_without_a_database_says_so_itself(
 def test_a_drill_opens_delivers_and_recovers(addresses: Addresses, web: WebSink) -> None:
     addresses(f"engineer=hmac+http://:k@{web.address}/")
     done = drill(deliver, patience_seconds=20)
-    assert [request.headers["Idempotency-Key"] for request in web.requests] == ["INC-1/open", "INC-1/resolve"]
+    assert [key for key, _ in web.arrivals] == ["INC-1/open", "INC-1/resolve"]
     assert 0 < done.told_seconds < done.recovered_seconds
     reconcile()
     assert "drill_missed" not in causes()
+
+
+def test_a_drill_after_one_that_was_cut_off_counts_its_own_messages(
+    addresses: Addresses, web: WebSink
+) -> None:
+    addresses(f"engineer=hmac+http://:k@{web.address}/")
+
+    class CutOff(Exception):
+        pass
+
+    def cut_off() -> None:
+        deliver()
+        raise CutOff
+
+    with pytest.raises(CutOff):
+        drill(cut_off, patience_seconds=20)
+    drill(deliver, patience_seconds=20)
+    kinds = [key for key, _ in web.arrivals]
+    assert kinds == ["INC-1/open", "INC-1/resolve", "INC-2/open", "INC-2/resolve"]
 
 
 def test_a_drill_that_nobody_hears_is_an_incident(addresses: Addresses, web: WebSink) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import threading
@@ -39,8 +40,8 @@ def doubling(*asked: object) -> list[Channel]:
 
 def disks() -> object:
     """A disk that is as full as the campaign says."""
-    full = (settings().home / "disk_full").exists()
-    reconcile.DISK_FREE_SHARE, reconcile.DISK_FREE_BYTES = (2.0, 2**60) if full else (0.0, 0)
+    os.environ["KPI_DISK_FREE_GB"] = "1000000000" if (settings().home / "disk_full").exists() else "0"
+    settings.cache_clear()
     return look_at_disks()
 
 

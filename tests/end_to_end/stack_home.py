@@ -68,11 +68,11 @@ class Home:
     def command(self, *words: str, **environment: str) -> Ended:
         return self.watch(self.begin(*words, **environment))
 
-    def kpi(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def kpi(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """A `kpi` command against this home's warehouse."""
         return subprocess.run(
             [sys.executable, "-W", "ignore", "-m", "kpi_warehouse.cli", *words],
-            env=os.environ | {"KPI_HOME": str(self.path), "COLUMNS": "160"},
+            env=os.environ | {"KPI_HOME": str(self.path), "COLUMNS": "160"} | environment,
             cwd=self.settings.project,
             capture_output=True,
             text=True,

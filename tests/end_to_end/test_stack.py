@@ -3,6 +3,7 @@ own, with Airflow's real scheduler. The tests share one `KPI_HOME` and go on fro
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -16,10 +17,12 @@ import psutil
 import pytest
 import requests
 from openpyxl import load_workbook
+from stack_causes import FAILING, LATE, SOMEBODYS, Causes, happen
 from stack_home import FLOWS, MOVES, Book, Ended, Home, book, errors_in_logs, soon, tables_that_hold
 
 from demo.estat import Fault, Simulator, edits, published
 from kpi_warehouse.settings import Settings
+from tests.alerts.sinks import MailSink, WebSink, mail_sink, web_sink
 
 pytestmark = pytest.mark.scheduler
 
@@ -188,13 +191,43 @@ def test_a_taken_port_is_named_and_nothing_is_left(home: Home, first: tuple[Ende
 
 
 @pytest.fixture(scope="module")
-def standing(home: Home, first: tuple[Ended, Ended, Book]) -> Iterator[tuple[Ended, Simulator, int]]:
-    """`up` on a port of our choice, against a simulator that the tests can change."""
+def receivers() -> Iterator[tuple[MailSink, WebSink]]:
+    """The engineers' mail server and a division's web server."""
+    with mail_sink() as mail, web_sink() as web:
+        yield mail, web
+
+
+@pytest.fixture(scope="module")
+def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of DAG files that are somebody else's."""
+    folder = tmp_path_factory.mktemp("dags")
+    (folder / f"{SOMEBODYS}.py").write_text(FAILING, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def standing(
+    home: Home, first: tuple[Ended, Ended, Book], receivers: tuple[MailSink, WebSink], dags: Path
+) -> Iterator[tuple[Ended, Simulator, int]]:
+    """`up` on a port of our choice, against a simulator that the tests can change, with messages to real receivers."""
     with closing(socket.create_server(("127.0.0.1", 0))) as probe:
         port = probe.getsockname()[1]
     with Simulator([published.moves(), published.flow()]) as estat:
         source = {"ESTAT_APP_ID": KEY, "ESTAT_BASE_URL": estat.base_url, "KPI_ESTAT_REQUESTS_PER_SECOND": "0"}
-        quick = {"KPI_TASK_RETRIES": "0", "KPI_WATCH_SECONDS": "1"}
+        mail, web = receivers
+        local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+        bundles = [
+            {"name": "dags-folder", "classpath": local, "kwargs": {}},
+            {"name": SOMEBODYS, "classpath": local, "kwargs": {"path": str(dags), "refresh_interval": 1}},
+        ]
+        quick = {
+            "KPI_TASK_RETRIES": "0",
+            "KPI_WATCH_SECONDS": "1",
+            "KPI_ALERT_URLS": f"engineer={mail.url} division=hmac+http://:k@{web.address}/",
+            "KPI_ALERT_QUIET_HOURS": "false",
+            "KPI_ALERT_RETRY_SECONDS": "0.1",
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+        }
         yield home.command("up", KPI_API_PORT=str(port), **source, **quick), estat, port
         home.command("down")
 
@@ -377,6 +410,57 @@ def test_a_missed_deadline_is_noted_on_the_load_that_waits(
     )
     assert len(overdue) == 1
     soon(lambda: load() == [("waiting", "load.overdue")])
+    told = "select incident_id, subject_ja from ops.incident join ops.notification using (incident_id)"
+    told += " where cause = 'not_published' and kind = '{}' and state = 'sent'"
+    soon(lambda: len(home.rows(told.format("open"))) == 1)
+    ((number, subject),) = home.rows(told.format("open"))
+    assert "2099年12月：公表の遅れ" in subject
+    assert home.kpi("incident", "close", str(number), "--reason", "試しに尋ねた月").returncode == 0
+    soon(lambda: len(home.rows(told.format("resolve"))) == 1)
+
+
+@pytest.fixture(scope="module")
+def causes(
+    home: Home, standing: tuple[Ended, Simulator, int], receivers: tuple[MailSink, WebSink], dags: Path
+) -> Causes:
+    """Every cause happened in the stack, and was mended."""
+    found = Causes(home, standing[1], *receivers, dags)
+    happen(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    "cause",
+    ["source_down", "schema_drift", f"not_delivered {LATE}", "file_refused", f"task_failed {SOMEBODYS}.work",
+     "dag_broken broken.py", "dag_broken broken_again.py", "marts_stale", "marts_failed", "disk_nearly_full",
+     "sender_failing", "worker_lost", "scheduler_dead", "drill"],
+)  # fmt: skip
+def test_each_cause_is_told_once_and_so_is_its_end(causes: Causes, cause: str) -> None:
+    name, _, about = cause.partition(" ")
+    assert causes.heard(name, about or None) == [("open", 1), ("resolve", 1)]
+
+
+def test_nothing_else_was_told(home: Home, causes: Causes) -> None:
+    """Of the causes of earlier runs only that they are over: the key is good, the held row is decided."""
+    told = home.rows(
+        "select cause, kind, n.state from ops.notification as n join ops.incident as i using (incident_id)"
+        f" where n.kind <> 'digest' and i.incident_id <= {causes.first} and i.cause in ('wrong_key', 'rows_held') order by 1, 2"
+    )
+    assert told == [
+        (cause, kind, "sent") for cause in ("rows_held", "wrong_key") for kind in ("open", "resolve")
+    ]
+    known = {
+        "source_down",
+        "schema_drift",
+        "not_delivered",
+        "file_refused",
+        "task_failed",
+        "dag_broken",
+        "marts_stale",
+    }
+    known |= {"marts_failed", "disk_nearly_full", "sender_failing", "worker_lost", "scheduler_dead", "drill"}
+    since = home.rows(f"select distinct cause from ops.incident where incident_id > {causes.first}")
+    assert {cause for (cause,) in since} == known
 
 
 def test_a_killed_supervisor_leaves_nothing_after_down(

@@ -41,6 +41,7 @@ notices as (
     select
         incident_id,
         count(*) filter (where kind = 'open' and state = 'sent') as told,
+        sum(lapses) as lapses,
         min(sent_at) filter (where kind = 'open') as told_at,
         bool_or(kind = 'open' and state = 'cancelled') as passed,
         bool_or(kind = 'open' and state in ('digested', 'muted')) as digested,
@@ -61,7 +62,7 @@ by_month as (
         count(*) filter (where notices.passed) as passed_incidents,
         count(*) filter (where notices.digested) as digested_incidents,
         count(*) filter (where notices.owed) as owed_incidents,
-        count(*) filter (where notices.told > 1) as repeated_notices,
+        sum(notices.lapses)::bigint as repeated_notices,
         count(*) filter (where incidents.resolved_at is not null) as resolved_incidents,
         count(*) filter (where notices.recovery_told) as told_recoveries,
         count(*) filter (where incidents.acknowledged_at is not null) as acknowledged_incidents,

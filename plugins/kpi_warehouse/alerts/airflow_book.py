@@ -40,6 +40,11 @@ class TaskState:
         return f"{self.dag_id}.{self.task_id} {self.run_id} {self.try_number}"
 
     @property
+    def place(self) -> str:
+        """Task and run, whatever the try: `dag.task run`."""
+        return f"{self.dag_id}.{self.task_id} {self.run_id}"
+
+    @property
     def run_ref(self) -> str:
         """How `ops.load` names the run."""
         return f"{self.dag_id}/{self.run_id}"
@@ -62,16 +67,21 @@ class AirflowBook:
         return float(row[0])
 
     def failed_since(self, since: datetime) -> list[TaskState]:
-        """Tasks that ended as failed, all retries used, after an instant; in the order of their ends."""
+        """Tasks that ended as failed, all retries used, after an instant, and runs that failed without such a task (out of time;
+        the task is then `*`); in the order of their ends."""
         return self._tasks(
-            "where ti.state = 'failed' and ti.end_date > %s order by ti.end_date limit 500", since
+            "where ti.state = 'failed' and ti.end_date > %(value)s union all select r.dag_id, '*', r.run_id, 0, r.state,"
+            " r.start_date, r.end_date, null from dag_run as r where r.state = 'failed' and r.end_date > %(value)s"
+            " and not exists (select from task_instance as ti where ti.dag_id = r.dag_id and ti.run_id = r.run_id"
+            " and ti.state = 'failed') order by end_date limit 500",
+            since,
         )
 
     def silent_tasks(self, seconds: float) -> list[TaskState]:
         """Tasks said to run whose process gave no sign for so long."""
         return self._tasks(
             "where ti.state = 'running' and coalesce(ti.last_heartbeat_at, ti.start_date)"
-            " < clock_timestamp() - make_interval(secs => %s)",
+            " < clock_timestamp() - make_interval(secs => %(value)s)",
             seconds,
         )
 
@@ -82,6 +92,17 @@ class AirflowBook:
             [dag_id, task_id],
         ).fetchone()
         return row[0] if row else None
+
+    def not_yet_repaired(self, place: str, since: datetime) -> bool:
+        """Whether the task of a run (`TaskState.place`) was given up by Airflow, and has not succeeded since, in this run or another."""
+        name, _, run_id = place.partition(" ")
+        dag_id, _, task_id = name.rpartition(".")
+        row = self._connection.execute(
+            "select state from task_instance where dag_id = %s and task_id = %s and run_id = %s order by try_number desc",
+            [dag_id, task_id, run_id],
+        ).fetchone()
+        succeeded = self.last_success(dag_id, task_id)
+        return row == ("failed",) and not (succeeded is not None and succeeded > since)
 
     def open_runs(self) -> set[str]:
         """Runs that Airflow still works on, as `dag_id/run_id`."""
@@ -97,7 +118,7 @@ class AirflowBook:
 
     def _tasks(self, where: str, value: object) -> list[TaskState]:
         cursor = self._connection.cursor(row_factory=class_row(TaskState))
-        return cursor.execute(f"{TASKS} {where}", [value]).fetchall()
+        return cursor.execute(f"{TASKS} {where}", {"value": value}).fetchall()
 
 
 @contextmanager

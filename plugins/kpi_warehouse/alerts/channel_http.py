@@ -18,6 +18,8 @@ TIMEOUT_SECONDS = 20
 LINEWORKS_CHARACTERS = 2000
 # Alertmanager ends an alert that nobody posts again; ours end when they end.
 ALERTMANAGER_LASTS = timedelta(days=400)
+# A digest tells of nothing that goes on.
+DIGEST_LASTS = timedelta(days=1)
 PASSING = {408, 425, 429}
 
 
@@ -62,7 +64,8 @@ def alertmanager(url: str) -> Send:
     address = _without_login(parts.geturl()).rstrip("/") + "/api/v2/alerts"
 
     def send(message: Message) -> None:
-        ends = message.resolved_at or message.created_at + ALERTMANAGER_LASTS
+        lasts = DIGEST_LASTS if message.kind == "digest" else ALERTMANAGER_LASTS
+        ends = message.resolved_at or message.created_at + lasts
         facts = {name: str(value) for name, value in message.facts.items() if value}
         alert = {
             "labels": {

@@ -6,13 +6,16 @@ thread: each refers to the first by a Message-ID made from the incident, so a re
 
 from __future__ import annotations
 
+import os
 import smtplib
 import ssl
+from datetime import UTC
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, EmailPolicy, default
 from email.utils import format_datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import url2pathname
 
@@ -33,7 +36,10 @@ def mailbox(url: str) -> Send:
                 (folder / part).mkdir(parents=True, exist_ok=True)
             if list((folder / "cur").glob(f"{name}*")):
                 return
-            (folder / "tmp" / name).write_bytes(_mail(message, "kpi@localhost", ["kpi@localhost"]).as_bytes())
+            with (folder / "tmp" / name).open("wb") as file:
+                file.write(_mail(message, "kpi@localhost", ["kpi@localhost"], default).as_bytes())
+                file.flush()
+                os.fsync(file.fileno())
             (folder / "tmp" / name).replace(folder / "new" / name)
         except OSError as error:
             raise ChannelFailed(f"{type(error).__name__}: {error.strerror}", passing=True) from error
@@ -81,12 +87,14 @@ def _connected(host: str, port: int | None, secure: bool) -> smtplib.SMTP:
     return smtplib.SMTP(host, port or 587, timeout=TIMEOUT_SECONDS)
 
 
-def _mail(message: Message, sender: str, to: list[str]) -> EmailMessage:
-    mail = EmailMessage(policy=SMTP)
+def _mail(message: Message, sender: str, to: list[str], policy: EmailPolicy[Any] = SMTP) -> EmailMessage:
+    mail = EmailMessage(policy=policy)
     mail["Subject"] = message.subject
     mail["From"], mail["To"] = sender, ", ".join(to)
     mail["Date"] = format_datetime(message.created_at)
-    first = f"<{message.thread}@{DOMAIN}>"
+    # Mail servers drop a second mail of the same Message-ID, so the number alone, which a new warehouse begins again, will not do.
+    began = (message.started_at or message.created_at).astimezone(UTC)
+    first = f"<{message.thread}.{began:%Y%m%dT%H%M%S}@{DOMAIN}>"
     opens = message.kind == "open"
     mail["Message-ID"] = first if opens else f"<{message.key.replace('/', '.')}@{DOMAIN}>"
     if not opens:

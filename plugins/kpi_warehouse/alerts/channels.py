@@ -38,7 +38,8 @@ class Message:
 
     Attributes:
         key: the same for every try of the same notification: receivers drop doubles by it.
-        thread: the same for every message about one incident.
+        thread: the same for every message about one incident, as people quote it.
+        started_at: when the thread began; with it, `thread` is like no other, also of a warehouse that was set up again.
         facts: the same in a form for machines (JSON types only).
         attachments: file name and bytes; channels without files leave them out.
     """
@@ -53,6 +54,7 @@ class Message:
     facts: Mapping[str, object] = field(default_factory=dict)
     attachments: tuple[tuple[str, bytes], ...] = ()
     resolved_at: datetime | None = None
+    started_at: datetime | None = None
 
 
 class ChannelFailed(Exception):

@@ -26,7 +26,8 @@ def is_valid(incident_id: int, until: int, signature: str) -> bool:
     """Whether we signed this and it has not run out."""
     if settings().link_secret is None or until < time.time():
         return False
-    return hmac.compare_digest(_signature(incident_id, until), signature)
+    # As bytes: of texts, only ASCII can be compared, and an address holds whatever somebody typed.
+    return hmac.compare_digest(_signature(incident_id, until).encode(), signature.encode())
 
 
 def _signature(incident_id: int, until: int) -> str:

@@ -7,7 +7,7 @@ no codes and no table names; an engineer gets the code, the load and where to lo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -23,8 +23,10 @@ from kpi_warehouse.settings import settings
 
 # 開庁日 within which somebody should have acted.
 DAYS = {"重大": 0, "要対応": 3, "注意": 5, "情報": 10}
-RUNBOOK = "docs/runbooks/README.md"
+RUNBOOK, FEEDS = "docs/runbooks/README.md", "docs/runbooks/feeds.md"
 MANY = 8
+# Mail servers of offices refuse more than ten or twenty megabytes, and base64 adds a third.
+ATTACHED_BYTES = 5 * 2**20
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,23 @@ class Facts:
     values_now: dict[str, str]
     changed_cells: list[str]
     slips: tuple[tuple[str, bytes], ...]
+    slips_elsewhere: tuple[str, ...] = ()
+
+
+def key_of(notification: dict[str, Any]) -> str:
+    """The key receivers drop doubles by: of every try the same, and of no other warehouse, or one that was set up again."""
+    return f"{notification['idempotency_key']}/{notification['created_at'].astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def bare_message(incident: Incident, notification: dict[str, Any]) -> Message:
+    """What is left to say when nothing but the incident itself can be read."""
+    kind = str(notification["kind"])
+    label = "復旧" if kind == "resolve" else f"KPI取込エラー／{incident.severity}"
+    lines = [
+        incident.resolution_ja or "" if kind == "resolve" else incident.summary_ja,
+        f"問い合わせ番号：{incident.reference}",
+    ]
+    return _message(incident, notification, f"【{label}】{headline(incident)}", "\n".join(lines), ())
 
 
 def message_of(connection: psycopg.Connection, incident: Incident, notification: dict[str, Any]) -> Message:
@@ -50,12 +69,24 @@ def message_of(connection: psycopg.Connection, incident: Incident, notification:
         subject, body = _recovered(incident, facts)
     else:
         subject, body = _broken(incident, facts, kind, plain=plain)
+    return _message(incident, notification, subject, body, facts.slips if kind != "resolve" else ())
+
+
+def _message(
+    incident: Incident,
+    notification: dict[str, Any],
+    subject: str,
+    body: str,
+    attachments: tuple[tuple[str, bytes], ...],
+) -> Message:
     return Message(
-        key=str(notification["idempotency_key"]),
+        key=key_of(notification),
         thread=incident.reference,
-        kind=kind,
+        started_at=incident.opened_at,
+        kind=str(notification["kind"]),
         severity=incident.severity,
-        subject=subject,
+        # A file may be named with a line break; a subject has none.
+        subject=" ".join(subject.split()),
         body=body,
         created_at=notification["created_at"],
         facts={
@@ -70,7 +101,7 @@ def message_of(connection: psycopg.Connection, incident: Incident, notification:
             "opened_at": incident.opened_at.isoformat(),
             "resolved_at": incident.resolved_at and incident.resolved_at.isoformat(),
         },
-        attachments=facts.slips if kind != "resolve" else (),
+        attachments=attachments,
         resolved_at=incident.resolved_at,
     )
 
@@ -135,7 +166,11 @@ def _broken(incident: Incident, facts: Facts, kind: str, *, plain: bool) -> tupl
         f"影響KPI ：{_kpis(incident, facts)}",
         f"現在の表示：{_shown(incident, facts)}",
         f"推定原因：{' '.join(facts.proposals) or incident.guess_ja}",
-        *(f"返却票　：{name}" for name, _ in facts.slips),
+        *(f"差し戻し票：{name}（添付）" for name, _ in facts.slips),
+        *(
+            f"差し戻し票：{name}（大きいため添付していません。データ担当へ）"
+            for name in facts.slips_elsewhere
+        ),
         "手順　　：",
         *(f"　{number}. {text}" for number, text in enumerate(incident.steps_ja, start=1)),
         f"担当　　：{incident.owner_ja or 'データ担当'}",
@@ -197,7 +232,10 @@ def _technical(incident: Incident) -> list[str]:
     if incident.load_id is not None:
         lines.append(f"取込番号：{incident.load_id}（やり直し `kpi replay {incident.load_id}`）")
     base = settings().web_url
-    lines.append(f"手引き：{base.rstrip('/') + '/' if base else ''}{RUNBOOK}#{quote(incident.cause)}")
+    served = f"{base.rstrip('/')}/kpi/runbook" if base else None
+    lines.append(f"手引き：{served or RUNBOOK}#{quote(incident.cause)}")
+    if incident.feed is not None:
+        lines.append(f"フィード：{served or FEEDS}#{quote(incident.feed)}")
     return lines
 
 
@@ -249,11 +287,14 @@ def facts_of(connection: psycopg.Connection, incident: Incident, notification: d
         for example in observed or []
         if isinstance(example, dict) and example.get("source_cell")
     ]
+    slips, elsewhere = (
+        _slips(delivery[0]) if delivery and notification["audience"] == "division" else ((), ())
+    )
     return Facts(
         file_name=str(delivery[1]) if delivery else None,
         places=list(dict.fromkeys(places or [ref for (ref,) in held])),
         amounts=[_amount(str(reason), int(count), observed or []) for reason, count, observed in broken],
-        proposals=[str(text) for *_, text in proposals],
+        proposals=[_asked(place, found, proposed, str(text)) for place, found, proposed, text in proposals],
         shown_since=shown[0] if shown else None,
         kpi_names={str(kpi): str(name) for kpi, name in names},
         values_now=(now[0] or {}) if now else {},
@@ -262,8 +303,16 @@ def facts_of(connection: psycopg.Connection, incident: Incident, notification: d
             for place, found, proposed, _ in proposals
             if place is not None
         ],
-        slips=_slips(delivery[0]) if delivery and notification["audience"] == "division" else (),
+        slips=slips,
+        slips_elsewhere=elsewhere,
     )
+
+
+def _asked(place: str | None, found: str | None, proposed: str | None, message_ja: str) -> str:
+    """A proposal as a question: only who has the original can say."""
+    if place is None or found is None or proposed is None:
+        return message_ja
+    return f"{place} の「{found}」は「{proposed}」の誤りではありませんか。（{message_ja.rstrip('。')}）"
 
 
 def _amount(reason_ja: str, count: int, observed: list[Any]) -> str:
@@ -279,13 +328,14 @@ def _amount(reason_ja: str, count: int, observed: list[Any]) -> str:
     return f"{reason_ja.split('。', maxsplit=1)[0]} → 合わない値 {count:,} 件"
 
 
-def _slips(delivery_id: int) -> tuple[tuple[str, bytes], ...]:
-    """The return slip of a delivery, if one was written."""
+def _slips(delivery_id: int) -> tuple[tuple[tuple[str, bytes], ...], tuple[str, ...]]:
+    """The return slip of a delivery, if one was written: to attach, and by name what is too large for that."""
     files, path = fsspec.core.url_to_fs(f"{settings().returns_url}/{delivery_id}")
     if not files.exists(path):
-        return ()
-    return tuple(
-        (name.rsplit("/", 1)[-1], files.cat_file(name))
-        for name in sorted(files.ls(path, detail=False))
-        if not name.endswith(".part")
+        return (), ()
+    written = [name for name in sorted(files.ls(path, detail=False)) if not name.endswith(".part")]
+    large = {name for name in written if files.size(name) > ATTACHED_BYTES}
+    return (
+        tuple((name.rsplit("/", 1)[-1], files.cat_file(name)) for name in written if name not in large),
+        tuple(name.rsplit("/", 1)[-1] for name in written if name in large),
     )

@@ -1,86 +1,136 @@
 """What should have happened against what did: opens the incidents that nobody could open, and ends those that are over.
 
 Run by the watcher, outside Airflow. Each check says what is wrong now; asked again it finds the same, and the incident stays one.
-Incidents of causes that end `with watch` are settled when their check no longer finds them.
+Incidents of causes that end `with watch` are settled when their check no longer finds them. Each check has a transaction of its own
+and none stands in another's way: Airflow's database may be gone, a contract may be wrong, and the rest is looked at all the same.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 from zoneinfo import ZoneInfo
 
 import psycopg
-from croniter import croniter
-from psycopg.types.json import Jsonb
 
-from kpi_warehouse.alerts.airflow_book import AirflowBook, TaskState, airflow_book
+from kpi_warehouse.alerts.airflow_book import AirflowBook, airflow_book
+from kpi_warehouse.alerts.due import feeds_that_can_be_read, last_due_tick
 from kpi_warehouse.alerts.incidents import Trouble, report, settle
 from kpi_warehouse.alerts.office_hours import add_business_days
-from kpi_warehouse.contract import Contract, EstatSource, contracts
+from kpi_warehouse.alerts.reconcile_airflow import Check, checks_of_airflow
+from kpi_warehouse.contract import Contract, EstatSource
+from kpi_warehouse.errors import KpiError
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
-from kpi_warehouse.warehouse.ledger import LOAD_LOCK
+from kpi_warehouse.warehouse.ledger import KILLED_BUILD_JA, LOAD_LOCK
 
-SCHEDULER_SILENT_SECONDS = 120.0
-# Airflow gives a silent task up after five minutes by itself; a minute more, and nobody did.
-TASK_SILENT_SECONDS = 360.0
+WATCH_LOCK = 0x4B50_4957
+CANNOT_LOOK = (KpiError, psycopg.Error, OSError)
 LOAD_SILENT_MINUTES = 15
 MARTS_LATE_MINUTES = 60
 DISK_FREE_SHARE, DISK_FREE_BYTES = 0.05, 5 * 2**30
 DRILL_EVERY_DAYS = 8
 DRILL_MINUTES = 10
 LOOK_BACK = timedelta(days=7)
-OVERLAP = timedelta(minutes=10)
 OVER_JA = {"not_delivered": "ファイルが届きました。"}
 
 
 def reconcile() -> int:
-    """Look once; returns how many troubles there are now.
+    """Look once; returns how many troubles there are now. While another watcher looks, nothing is done, and there are none.
 
     Raises:
-        KpiError, psycopg.Error: a database cannot be reached.
+        KpiError, psycopg.Error, OSError: what the first check that could not look met, after all others did.
     """
-    with airflow_book() as book, connect() as connection:
-        found = [
-            *_killed_loads(connection, book),
-            *_not_delivered(connection),
-            *_overdue(connection),
-            *_marts_stale(connection),
-            *_disks(),
-            *_senders(connection),
-            *_drills(connection),
+    failures: list[Exception] = []
+    with ExitStack() as stack:
+        connection = stack.enter_context(connect(autocommit=True))
+        # What one of two watchers reports just after the other looked would be taken for over.
+        if connection.execute("select pg_try_advisory_lock(%s)", [WATCH_LOCK]).fetchone() != (True,):
+            return 0
+        began = connection.execute("select clock_timestamp()").fetchone()
+        assert began is not None
+        checks = [
+            Check((), lambda: _untold(connection)),
+            Check(("not_delivered",), lambda: _not_delivered(connection)),
+            Check((), lambda: _overdue(connection)),
+            Check((), lambda: _marts_stale(connection)),
+            Check(("disk_nearly_full",), _disks),
+            Check(("sender_failing",), lambda: _senders(connection)),
+            Check(("drill_missed",), lambda: _drills(connection)),
         ]
+        book = None
+        try:
+            book = stack.enter_context(airflow_book())
+        except CANNOT_LOOK as error:
+            failures.append(error)
         if book is not None:
-            found += [*_scheduler(book), *_broken_dags(book), *_lost_workers(book)]
-            found += _failed_tasks(connection, book)
-            _end_repaired_tasks(connection, book)
-        numbers = {report(connection, trouble) for trouble in found}
-        _end_what_is_over(connection, numbers, with_airflow=book is not None)
+            checks += checks_of_airflow(connection, book)
+        if book is not None or not failures:
+            # Without a look into Airflow, a run that goes on with its load would be taken for dead.
+            checks.append(Check((), lambda: _killed_loads(connection, book)))
+        found: set[int] = set()
+        for check in checks:
+            try:
+                with connection.transaction():
+                    numbers = [report(connection, trouble) for trouble in check.look()]
+                found.update(numbers)
+                _end_what_is_over(connection, check.ends, found, began[0])
+            except CANNOT_LOOK as error:
+                failures.append(error)
+        _end_overtaken(connection)
+    if failures:
+        raise failures[0]
     return len(found)
 
 
-def _end_what_is_over(connection: psycopg.Connection, still: set[int], *, with_airflow: bool) -> None:
-    # A good load may have ended between the look and the report.
-    overtaken = connection.execute(
+def _end_what_is_over(
+    connection: psycopg.Connection, causes: tuple[str, ...], still: set[int], began: datetime
+) -> None:
+    rows = connection.execute(
+        "select incident_id, cause from ops.incident where resolved_at is null and cause = any(%s) and opened_at < %s",
+        [list(causes), began],
+    ).fetchall()
+    for number, cause in rows:
+        if number not in still:
+            settle(connection, number, OVER_JA.get(cause, "監視で正常を確認しました。"))
+
+
+def _end_overtaken(connection: psycopg.Connection) -> None:
+    """A good load may have ended between the look and the report."""
+    rows = connection.execute(
         "select i.incident_id from ops.incident as i where i.cause = 'task_killed' and i.resolved_at is null and (select"
         " bool_and(ops.overtaken(l.feed, l.load_id, i.period)) from ops.incident_load as l where l.incident_id = i.incident_id)"
     ).fetchall()
-    for (number,) in overtaken:
+    for (number,) in rows:
         settle(connection, number, "正しく取り込みました。")
+
+
+def _untold(connection: psycopg.Connection) -> Iterator[Trouble]:
+    """Failures on record without an incident: a trigger could not write it."""
     rows = connection.execute(
-        "select i.incident_id, i.cause from ops.incident as i join ops.cause as c using (cause)"
-        " where i.resolved_at is null and c.ends_with = 'watch'"
+        "select l.feed, coalesce(l.requested_period, l.period_from), ops.cause_of(l.state, l.error_code), l.error_code,"
+        " coalesce(l.error_ja, '検査に合わないため受け入れませんでした。'), l.load_id from ops.load as l"
+        " where l.state in ('failed', 'rejected') and l.heartbeat_at > clock_timestamp() - %s"
+        " and ops.cause_of(l.state, l.error_code) is not null"
+        " and not exists (select from ops.incident_load as known where known.load_id = l.load_id)"
+        " and not ops.overtaken(l.feed, l.load_id, coalesce(l.requested_period, l.period_from)) order by l.load_id",
+        [LOOK_BACK],
     ).fetchall()
-    of_airflow = {"scheduler_dead", "dag_broken", "worker_lost"}
-    for number, cause in rows:
-        # What cannot be looked at is not over.
-        if number not in still and (with_airflow or cause not in of_airflow):
-            settle(connection, number, OVER_JA.get(cause, "監視で正常を確認しました。"))
+    for feed, period, cause, code, told, load_id in rows:
+        yield Trouble(cause, told, feed, period, code=code, load_id=load_id)
+    build = connection.execute(
+        "select b.error from ops.build as b where b.as_of is null and b.state = 'failed' and b.error <> %s"
+        " and b.build_id = (select max(build_id) from ops.build where as_of is null)"
+        " and not exists (select from ops.incident where cause = 'marts_failed' and last_seen_at >= b.started_at)",
+        [KILLED_BUILD_JA],
+    ).fetchone()
+    if build:
+        yield Trouble("marts_failed", str(build[0]), code="marts.failed")
 
 
 def _killed_loads(connection: psycopg.Connection, book: AirflowBook | None) -> Iterator[Trouble]:
@@ -88,12 +138,18 @@ def _killed_loads(connection: psycopg.Connection, book: AirflowBook | None) -> I
     at_work = book.open_runs() if book is not None else set()
     rows = connection.execute(
         "select l.load_id, l.feed, coalesce(l.requested_period, l.period_from), l.run_ref, s.verb from ops.load as l"
-        " left join lateral (select verb from ops.step as s where s.load_id = l.load_id and s.finished_at is null"
+        " left join lateral (select verb, started_at from ops.step as s where s.load_id = l.load_id and s.finished_at is null"
         " order by step_id desc limit 1) as s on true"
         " where l.state in ('open', 'fetched', 'staged', 'gated') and l.opened_at > clock_timestamp() - %s"
         " and (l.heartbeat_at < clock_timestamp() - make_interval(mins => %s)"
         " or (s.verb is not null and l.run_ref is null))"
-        " and not exists (select from ops.incident_load as known where known.load_id = l.load_id)"
+        # Told when it was killed last; that an earlier try of it met something else says nothing of this one.
+        " and not exists (select from ops.incident_load as known join ops.incident as i using (incident_id)"
+        " where known.load_id = l.load_id and (i.resolved_at is null or (i.cause = 'task_killed'"
+        " and i.resolved_at > greatest(l.heartbeat_at, s.started_at))))"
+        # Told as a lost worker, by dag.task and run.
+        " and not exists (select from ops.incident as i where i.cause = 'worker_lost' and i.resolved_at is null"
+        " and i.subject like l.feed || '.%% ' || substr(l.run_ref, length(l.feed) + 2))"
         " and not ops.overtaken(l.feed, l.load_id, coalesce(l.requested_period, l.period_from))"
         " order by l.load_id",
         [LOOK_BACK, LOAD_SILENT_MINUTES],
@@ -116,108 +172,14 @@ def _abandoned(connection: psycopg.Connection, load_id: int) -> bool:
     return bool(row and row[0])
 
 
-def _failed_tasks(connection: psycopg.Connection, book: AirflowBook) -> list[Trouble]:
-    """Tasks that Airflow gave up and whose own record says nothing of it: killed, or never begun. Each is looked at once."""
-    row = connection.execute(
-        "select (detail ->> 'until')::timestamptz, detail -> 'known' from ops.watch where name = 'failed_tasks'"
-    ).fetchone()
-    since, known = (row[0], set(row[1])) if row else (datetime.now(UTC) - LOOK_BACK, set())
-    failed = book.failed_since(since)
-    found = [
-        trouble
-        for task in failed
-        if task.name not in known and (trouble := _untold(connection, task)) is not None
-    ]
-    # Airflow writes an end down some time after it: the last minutes are looked at again, and those known are left out.
-    until = max([since, *(task.end_date - OVERLAP for task in failed if task.end_date is not None)])
-    detail = {"until": until.isoformat(), "known": [task.name for task in failed]}
-    connection.execute(
-        "insert into ops.watch (name, beat_at, detail) values ('failed_tasks', clock_timestamp(), %s)"
-        " on conflict (name) do update set beat_at = excluded.beat_at, detail = excluded.detail",
-        [Jsonb(detail)],
-    )
-    return found
-
-
-def _untold(connection: psycopg.Connection, task: TaskState) -> Trouble | None:
-    if task.dag_id == "marts":
-        return (
-            None
-            if _build_told(connection, task)
-            else Trouble(
-                "marts_failed",
-                "マートの構築が途中で終わりました。公開中の marts は変えていません。",
-                code="marts.killed",
-            )
-        )
-    row = connection.execute(
-        "select l.load_id, coalesce(l.requested_period, l.period_from), exists ("
-        "select from ops.incident_load as known where known.load_id = l.load_id) from ops.load as l where run_ref = %s",
-        [task.run_ref],
-    ).fetchone()
-    if row is not None and row[2]:
-        return None
-    told = f"タスク {task.dag_id}.{task.task_id} が記録を残さずに終わりました（{task.try_number} 回目）。"
-    if row is not None:
-        return Trouble("task_killed", told, task.dag_id, row[1], code="task.killed", load_id=row[0])
-    return Trouble("task_failed", told, subject=f"{task.dag_id}.{task.task_id}", code="task.failed")
-
-
-def _build_told(connection: psycopg.Connection, task: TaskState) -> bool:
-    row = connection.execute(
-        "select exists (select from ops.build where state = 'failed' and finished_at >= %s)",
-        [task.start_date],
-    ).fetchone()
-    return bool(row and row[0])
-
-
-def _end_repaired_tasks(connection: psycopg.Connection, book: AirflowBook) -> None:
-    """Incidents of tasks that have no load end when the task has succeeded since."""
-    rows = connection.execute(
-        "select incident_id, subject, last_seen_at from ops.incident where cause = 'task_failed' and feed is null"
-        " and resolved_at is null and subject like '%.%'"
-    ).fetchall()
-    for number, subject, seen in rows:
-        dag_id, _, task_id = str(subject).rpartition(".")
-        succeeded = book.last_success(dag_id, task_id)
-        if succeeded is not None and succeeded > seen:
-            settle(connection, number, "同じタスクが成功しました。")
-
-
-def _scheduler(book: AirflowBook) -> Iterator[Trouble]:
-    silence = book.scheduler_silence_seconds()
-    if silence is not None and silence > SCHEDULER_SILENT_SECONDS:
-        yield Trouble(
-            "scheduler_dead",
-            "スケジューラーの心拍がありません。予定の取込は始まりません。",
-            code="airflow.scheduler",
-        )
-
-
-def _broken_dags(book: AirflowBook) -> Iterator[Trouble]:
-    for path, line in book.import_errors().items():
-        yield Trouble("dag_broken", f"{path}：{line}", subject=path, code="airflow.import_error")
-
-
-def _lost_workers(book: AirflowBook) -> Iterator[Trouble]:
-    for task in book.silent_tasks(TASK_SILENT_SECONDS):
-        name = f"{task.dag_id}.{task.task_id}"
-        yield Trouble(
-            "worker_lost",
-            f"タスク {name} の実行役から応答がありません。",
-            subject=f"{name} {task.run_id}",
-            code="airflow.worker",
-        )
-
-
 def _not_delivered(connection: psycopg.Connection) -> Iterator[Trouble]:
     """Files of divisions that are past their due day. Due: the contract's latency after its schedule, moved to a 開庁日."""
-    for contract in contracts(settings().contracts):
-        if contract.status != "active" or isinstance(contract.source, EstatSource):
+    for contract in feeds_that_can_be_read():
+        if isinstance(contract.source, EstatSource):
             continue
         zone = ZoneInfo(contract.sla.timezone)
         now = datetime.now(zone)
-        asked = _last_due_tick(contract, now)
+        asked = last_due_tick(contract, now)
         if asked is None:
             continue
         due = add_business_days((asked + timedelta(days=contract.sla.wait_days)).date(), 0)
@@ -236,17 +198,6 @@ def _not_delivered(connection: psycopg.Connection) -> Iterator[Trouble]:
             yield Trouble("not_delivered", told, contract.feed, code="delivery.missing")
 
 
-def _last_due_tick(contract: Contract, now: datetime) -> datetime | None:
-    """The newest scheduled delivery whose due day has passed; None when none has since the feed came into force."""
-    ticks = croniter(contract.sla.cron, now)
-    for _ in range(400):
-        tick: datetime = ticks.get_prev(datetime)
-        due = add_business_days((tick + timedelta(days=contract.sla.wait_days)).date(), 0)
-        if due < now.date():
-            return tick
-    return None
-
-
 def _know(connection: psycopg.Connection, contract: Contract) -> None:
     from kpi_warehouse.warehouse.ledger import note_feed
 
@@ -255,7 +206,7 @@ def _know(connection: psycopg.Connection, contract: Contract) -> None:
 
 def _overdue(connection: psycopg.Connection) -> Iterator[Trouble]:
     """Months of e-Stat that a load waits for longer than the contract allows, whatever became of Airflow's own deadline."""
-    for contract in contracts(settings().contracts):
+    for contract in feeds_that_can_be_read():
         if not isinstance(contract.source, EstatSource):
             continue
         rows = connection.execute(
@@ -269,10 +220,12 @@ def _overdue(connection: psycopg.Connection) -> Iterator[Trouble]:
 
 
 def _marts_stale(connection: psycopg.Connection) -> Iterator[Trouble]:
+    """Marts that nobody built; of a build that failed is told already."""
     row = connection.execute(
         "select max(published_at) from ops.load where state = 'published' and published_at > coalesce(("
         "select max(started_at) from ops.build where state = 'published' and as_of is null), '-infinity')"
-        " and published_at < clock_timestamp() - make_interval(mins => %s)",
+        " and published_at < clock_timestamp() - make_interval(mins => %s)"
+        " and not exists (select from ops.incident where cause = 'marts_failed' and resolved_at is null)",
         [MARTS_LATE_MINUTES],
     ).fetchone()
     if row and row[0]:
@@ -282,11 +235,14 @@ def _marts_stale(connection: psycopg.Connection) -> Iterator[Trouble]:
 
 def _disks() -> Iterator[Trouble]:
     places = {"KPI_HOME": settings().home, "KPI_LANDING": _folder(settings().landing_url)}
+    wanted, known = settings().disk_free_gb, set()
     for name, place in places.items():
-        if place is None or not place.exists():
+        if place is None or not place.exists() or place.stat().st_dev in known:
             continue
+        known.add(place.stat().st_dev)
         total, _, free = shutil.disk_usage(place)
-        if free < min(total * DISK_FREE_SHARE, DISK_FREE_BYTES):
+        enough = wanted * 2**30 if wanted is not None else min(total * DISK_FREE_SHARE, DISK_FREE_BYTES)
+        if free < enough:
             yield Trouble(
                 "disk_nearly_full",
                 f"{name} の空きが {free / 2**30:.1f} GB（{free / total:.0%}）です。",

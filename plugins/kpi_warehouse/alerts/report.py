@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from kpi_warehouse.alerts.incidents import Incident
+from kpi_warehouse.alerts.messages import FEEDS, RUNBOOK
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.warehouse.connection import connect
 
@@ -25,6 +27,27 @@ def channel_use() -> dict[str, dict[str, Any]]:
             .fetchall()
         )
     return {row["channel"]: row for row in rows}
+
+
+def feed_facts(connection: psycopg.Connection, incident: Incident) -> list[str]:
+    """What, whose, the last good value and how to do it again, of each feed of an incident, in Japanese."""
+    rows = connection.execute(
+        "select f.feed, f.title_ja, f.owner_ja, good.load_id, good.published_at, good.period_from, good.period_to"
+        " from ops.feed as f left join lateral (select * from ops.load as l where l.feed = f.feed and l.state = 'published'"
+        " order by l.load_id desc limit 1) as good on true where f.feed = any(%s) order by f.feed",
+        [list(dict.fromkeys([*([incident.feed] if incident.feed else []), *incident.feeds]))],
+    ).fetchall()
+    lines = []
+    for feed, title, owner, load_id, published_at, first, last in rows:
+        good = (
+            f"取込番号 {load_id}（{first:%Y-%m}〜{last:%Y-%m}、{published_at:%Y-%m-%d %H:%M} 公表）"
+            if load_id and first and last
+            else "まだありません"
+        )
+        lines.append(f"　{feed}　{title}　所管 {owner}　最後に受け入れた値：{good}　{FEEDS}#{feed}")
+    if incident.load_id is not None:
+        lines.append(f"　やり直し：kpi replay {incident.load_id}　手引き：{RUNBOOK}#{incident.cause}")
+    return lines
 
 
 def monthly_report(first: datetime) -> str:
@@ -65,7 +88,7 @@ def monthly_report(first: datetime) -> str:
         f"確認済み　　　　　　{row['acknowledged_incidents']:>6} 件",
         f"知らせるまで（中央値）{_minutes(row['median_minutes_to_tell'])}",
         f"直るまで（中央値）　　{_minutes(row['median_minutes_to_end'])}",
-        f"重複した知らせ　　　{row['repeated_notices']:>6} 件",
+        f"重複のおそれ　　　　{row['repeated_notices']:>6} 通",
         "",
         "原因別",
         *(f"　{title}　{count} 件" for title, count in causes),

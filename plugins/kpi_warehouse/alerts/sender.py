@@ -4,11 +4,13 @@ A notification is claimed (`for update skip locked`), its attempt counted and co
 killed between the two leaves a lease that runs out, and the next one sends the same message under the same idempotency key.
 A channel that fails five times in a row is left alone for a while (circuit breaker); a notification that failed three times on
 one channel goes by the next; one that no channel takes is a dead letter, which is trouble of its own and is told by another
-channel. Dead letters are taken up again when their channel works again: nothing owed is ever dropped.
+channel. Dead letters are taken up again when their channel works again, and before anything later of the same incident: nothing
+owed is ever dropped. A message whose facts cannot be read is sent without them.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,11 +21,12 @@ from psycopg.rows import dict_row
 
 from kpi_warehouse.alerts.channels import Channel, ChannelFailed, Message, channels_for, every_channel
 from kpi_warehouse.alerts.incidents import Incident, Trouble, find, report
-from kpi_warehouse.alerts.messages import message_of
+from kpi_warehouse.alerts.messages import bare_message, key_of, message_of
 from kpi_warehouse.alerts.office_hours import JAPAN, is_open, next_opening
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
 
+log = logging.getLogger(__name__)
 TRIES_A_CHANNEL = 3
 TRIES = 12
 BREAKER_OPENS_AFTER = 5
@@ -34,20 +37,21 @@ WAIT_FOR_BUILD_MINUTES = 15
 BUDGET_A_WEEK = 30
 
 _CLAIM = """
-update ops.notification set attempts = attempts + 1, leased_until = clock_timestamp() + make_interval(secs => %(lease)s)
+update ops.notification set attempts = attempts + 1, lapses = lapses + (leased_until is not null)::int,
+    leased_until = clock_timestamp() + make_interval(secs => %(lease)s)
 where notification_id = (
     select n.notification_id from ops.notification as n left join ops.incident as i using (incident_id)
     where n.state = 'waiting' and n.next_try_at <= clock_timestamp()
         and (n.leased_until is null or n.leased_until < clock_timestamp())
         and not exists (
             select from ops.notification as earlier where earlier.incident_id = n.incident_id
-            and earlier.notification_id < n.notification_id and earlier.state = 'waiting'
+            and earlier.notification_id < n.notification_id and earlier.state in ('waiting', 'dead')
         )
         and (
             not n.after_build or i.resolved_at < clock_timestamp() - make_interval(mins => %(wait)s)
             or exists (
                 select from ops.build as b
-                where b.state = 'published' and b.as_of is null and b.finished_at > i.resolved_at
+                where b.state = 'published' and b.as_of is null and b.started_at > i.resolved_at
             )
         )
     order by n.next_try_at, n.notification_id for update of n skip locked limit 1
@@ -113,10 +117,19 @@ def _deliver_one(connection: psycopg.Connection, notification: dict[str, Any], d
     message = _message(connection, notification, incident)
     try:
         channel.send(message)
-    except ChannelFailed as error:
-        _failed(connection, notification, incident, channel, candidates, error, done)
+    except Exception as error:
+        # A message that a channel chokes on must not keep the others waiting.
+        failure = (
+            error if isinstance(error, ChannelFailed) else ChannelFailed(type(error).__name__, passing=False)
+        )
+        _failed(connection, notification, incident, channel, candidates, failure, done)
         return
     with connection.transaction():
+        if notification["kind"] == "resolve":
+            connection.execute(
+                "update ops.incident set values_after = ops.kpi_values(kpis) where incident_id = %s",
+                [notification["incident_id"]],
+            )
         connection.execute(
             "update ops.notification set state = 'sent', sent_at = clock_timestamp(), leased_until = null, channel = %s,"
             " subject_ja = %s, body_ja = %s, last_error = null where notification_id = %s",
@@ -202,9 +215,14 @@ def _message(
     connection: psycopg.Connection, notification: dict[str, Any], incident: Incident | None
 ) -> Message:
     if incident is not None:
-        return message_of(connection, incident, notification)
+        try:
+            with connection.transaction():
+                return message_of(connection, incident, notification)
+        except Exception:
+            log.exception("%s: facts cannot be read", notification["idempotency_key"])
+            return bare_message(incident, notification)
     return Message(
-        key=notification["idempotency_key"],
+        key=key_of(notification),
         thread=notification["idempotency_key"].replace("/", "-"),
         kind=notification["kind"],
         severity="情報",
@@ -267,14 +285,25 @@ def _failed(
 
 
 def revive() -> int:
-    """Owe dead letters again whose channel has worked since, and others after an hour; returns how many."""
+    """Owe dead letters again whose channel has worked since, and others after an hour; and what was muted when the mute has run
+    out and the trouble has not. Returns how many."""
     with connect() as connection:
-        return connection.execute(
-            "update ops.notification as n set state = 'waiting', attempts = 0, dead_at = null,"
-            " next_try_at = clock_timestamp() where state = 'dead' and (dead_at < clock_timestamp() - interval '1 hour'"
-            " or exists (select from ops.channel_state as c where c.channel = n.channel and c.failures = 0"
-            " and c.last_sent_at > n.dead_at))"
+        woken = connection.execute(
+            "update ops.notification as n set state = 'waiting', next_try_at = clock_timestamp() from ops.incident as i"
+            " where i.incident_id = n.incident_id and n.state = 'muted' and n.kind = 'open' and i.resolved_at is null"
+            " and not exists (select from ops.mute as m where m.until > clock_timestamp()"
+            " and (m.cause is null or m.cause = i.cause) and (m.feed is null or m.feed = i.feed or m.feed in ("
+            " select l.feed from ops.incident_load as l where l.incident_id = i.incident_id)))"
         ).rowcount
+        return (
+            woken
+            + connection.execute(
+                "update ops.notification as n set state = 'waiting', attempts = 0, dead_at = null,"
+                " next_try_at = clock_timestamp() where state = 'dead' and (dead_at < clock_timestamp() - interval '1 hour'"
+                " or exists (select from ops.channel_state as c where c.channel = n.channel and c.failures = 0"
+                " and c.last_sent_at > n.dead_at))"
+            ).rowcount
+        )
 
 
 def _end(connection: psycopg.Connection, number: int, state: str) -> None:

@@ -62,11 +62,14 @@ def show(incident_id: Annotated[int, typer.Argument(help="番号（INC- の後�
     """異常1件と、送った（送る）知らせの本文を見る。"""
     from kpi_warehouse.alerts.incidents import find, notifications
     from kpi_warehouse.alerts.messages import headline, message_of
+    from kpi_warehouse.alerts.report import feed_facts
     from kpi_warehouse.warehouse.connection import connect
 
     with connect() as connection:
         incident = find(connection, incident_id)
         out.print(f"{incident.reference}　{incident.severity}　{headline(incident)}", highlight=False)
+        for line in feed_facts(connection, incident):
+            out.print(line, highlight=False, markup=False)
         for owed in notifications(incident_id):
             where = f"　{owed['channel']}" if owed["channel"] else ""
             when = _time(owed["sent_at"] or owed["next_try_at"])
