@@ -198,7 +198,7 @@ def _unknown_sheet(page: Page, context: Context) -> None:
         if cell.value is not None and context.outside.recognise(cell.text) is None
     ]
     if strays:
-        expected = "様式にある表のあるシート、または契約の ignoreSheets にあるシート"
+        expected = "様式にある表のあるシート（読み取らなくてよいシートなら、消して出し直してください）"
         context.findings.fault((page.number, 0, 0), strays[0], page.sheet.name, expected, "unknown_sheet")
 
 
