@@ -18,12 +18,12 @@ from kpi_warehouse.contract_draft_table import (
     has_gaps,
     is_figure,
     is_period,
+    kind_of,
     label_of,
 )
 from kpi_warehouse.contract_file import dump_yaml
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.japanese.numbers import read_numbers
-from kpi_warehouse.japanese.periods import read_period
 from kpi_warehouse.japanese.widths import fold, search_key
 from kpi_warehouse.readers.delimited import read_delimited
 from kpi_warehouse.readers.grid import Book, Cell
@@ -166,18 +166,19 @@ def _has_row_total(found: Found) -> bool:
 def _columns(found: Found) -> None:
     """Say of each column what it is: by its heading, else by what stands in it."""
     named = [heading for heading in found.headings if heading.parts]
-    wide = any(is_period(heading.text) for heading in named)
+    wide = any(kind_of(*heading.parts) for heading in named)
     long = not wide and any(search_key(heading.text) in map(search_key, PERIOD_HEADINGS) for heading in named)
     period_column = False
     telling = _telling(found, named)
     # Where one column of texts does not tell the rows apart, the others do it with it.
-    alone = telling is None or len({row[telling].text for row in found.rows}) == len(found.rows)
+    texts = [row[telling].text for row in found.rows] if telling is not None else []
+    alone = len(set(filter(None, texts))) == len(texts)
     for heading in named:
         cells = [row[heading.column] for row in found.rows if row[heading.column].value is not None]
         key = search_key(heading.text)
         text, unit = _unit(heading)
-        if is_period(heading.text):
-            found.kinds.add(read_period(heading.text, year="fiscal").kind)
+        if kind := kind_of(*heading.parts):
+            found.kinds.add(kind)
             if not period_column:
                 found.columns.append({"heading": "period", "is": "value"})
                 period_column = True
@@ -189,9 +190,7 @@ def _columns(found: Found) -> None:
             found.columns.append({"heading": [text], "is": "row_total"})
         elif key in map(search_key, PERIOD_HEADINGS):
             found.columns.append({"heading": [text], "is": "period"})
-            found.kinds |= {
-                read_period(cell.text, year="fiscal").kind for cell in cells if is_period(cell.text)
-            }
+            found.kinds |= {kind for cell in cells if (kind := kind_of(cell.text))}
         elif key in map(search_key, STATUS_HEADINGS):
             words = dict.fromkeys(fold(cell.text) for cell in cells)
             statuses = {word: STATUS_WORDS.get(word, "actual") for word in words}

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.japanese.numbers import read_numbers
-from kpi_warehouse.japanese.periods import read_period
+from kpi_warehouse.japanese.periods import Period, read_period
 from kpi_warehouse.japanese.widths import Unreadable, fold
 from kpi_warehouse.readers.grid import Book, Cell, Sheet
 from kpi_warehouse.readers.layout_headers import Heading, headings_of
 
 TOTALS = {"計", "合計", "小計", "総計", "総数"}
 HEADER_ROWS = 4
+
+
+_SOME_YEAR = Period(date(2000, 4, 1), date(2001, 3, 31), "年度", None, None, "")
 
 
 @dataclass
@@ -84,8 +88,18 @@ def is_figure(cell: Cell) -> bool:
 
 
 def is_period(text: str) -> bool:
-    """Whether a text reads as a period."""
-    return _reads(lambda each: read_period(each, year="fiscal"), text)
+    """Whether a text reads as a period, a month without its year too."""
+    return kind_of(text) is not None
+
+
+def kind_of(*parts: str) -> str | None:
+    """Kind of the period that the lowest of these parts says: 令和6年度 over 5月 is a 月. None where none is a period."""
+    for part in reversed(parts):
+        try:
+            return read_period(part, year="fiscal", base=_SOME_YEAR).kind
+        except Unreadable:
+            continue
+    return None
 
 
 def _reads(reader: Callable[[str], object], text: str) -> bool:

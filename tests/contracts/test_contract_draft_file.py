@@ -77,6 +77,8 @@ def regions(folder: Path) -> Path:
 
 def test_rows_that_only_two_columns_tell_apart_have_both(tmp_path: Path) -> None:
     assert drafted(tmp_path, regions(tmp_path)) == (6, [])
+    contract = load_contract(tmp_path / "my_feed.odcs.yaml")
+    assert next(c.codes for c in contract.columns if c.name == "period_kind") == {"月": "月"}
 
 
 def test_totals_of_the_sample_are_checked_by_the_draft_and_by_every_contract(tmp_path: Path) -> None:
