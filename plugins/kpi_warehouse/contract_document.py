@@ -110,6 +110,8 @@ class _Document:
             columns += tuple(_measure_column(*column) for column in MEASURE_COLUMNS)
         self._check_columns(columns)
         rules = tuple(self._rule(at, rule) for at, rule in enumerate(table.get("quality") or []))
+        if isinstance(source, FileSource):
+            self._check_totals(source, rules)
         description = document["description"]
         custom = _custom(description)
         for name in ("licence", "credit"):
@@ -239,6 +241,18 @@ class _Document:
             kwargs=implementation.get("kwargs", {}),
             proves_key=bool(custom.get("provesKey")),
         )
+
+    def _check_totals(self, source: FileSource, rules: tuple[Rule, ...]) -> None:
+        """Totals that the layout takes and no rule looks at would pass whatever they say."""
+        taken = any(
+            table.of_kind("row_total") or table.rows.totals or table.rows.subtotals
+            for table in source.layout.tables
+        )
+        if taken and not any("{checks}" in str(rule.kwargs) for rule in rules):
+            names = [rule.name for rule in rules]
+            self.file.fault(
+                ("schema", 0, "quality"), names, "layout の計を確かめる検査（{checks} を読むもの）"
+            )
 
     def _source(self) -> EstatSource | FileSource:
         custom = _custom(self.document["servers"][0])

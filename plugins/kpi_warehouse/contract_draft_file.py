@@ -7,24 +7,30 @@ its author sees which cells it does not account for yet.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kpi_warehouse.contract_document import TO_BE_CHECKED
+from kpi_warehouse.contract_draft_table import (
+    TOTALS,
+    Found,
+    find_table,
+    has_gaps,
+    is_figure,
+    is_period,
+    kind_of,
+    label_of,
+)
 from kpi_warehouse.contract_file import dump_yaml
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.japanese.numbers import read_numbers
-from kpi_warehouse.japanese.periods import read_period
-from kpi_warehouse.japanese.widths import Unreadable, fold, search_key
+from kpi_warehouse.japanese.widths import fold, search_key
 from kpi_warehouse.readers.delimited import read_delimited
-from kpi_warehouse.readers.grid import Book, Cell, Sheet
-from kpi_warehouse.readers.layout_headers import Heading, headings_of, take_references
+from kpi_warehouse.readers.grid import Book, Cell
+from kpi_warehouse.readers.layout_headers import Heading, take_references
 from kpi_warehouse.readers.workbook import read_workbook
 
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
-TOTALS = {"計", "合計", "小計", "総計", "総数"}
 NOTES = {"備考", "摘要", "注", "注記", "備考欄"}
 UNITS = {"単位"}
 PERIOD_HEADINGS = {
@@ -49,26 +55,22 @@ STATUS_WORDS = {
     "速報": "provisional",
     "予定": "planned",
 }
-HEADER_ROWS = 4
 MARKS = {"-": "該当なし", "－": "該当なし", "…": "不詳", "未定": "まだ決まっていない"}
 MARK_STATUS = {"-": "not_applicable", "－": "not_applicable", "未定": "planned"}
+TOTALS_HOLD = {
+    "name": "totals_hold",
+    "type": "custom",
+    "engine": "greatExpectations",
+    "severity": "critical",
+    "dimension": "consistency",
+    "description": "表に書かれた計が、内訳の和と同じであること。",
+    "customProperties": [{"property": "scope", "value": "table"}],
+    "implementation": {
+        "type": "unexpected_rows_expectation",
+        "kwargs": {"unexpected_rows_query": "select c.* from {checks} as c where c.stated <> c.computed"},
+    },
+}
 _BRACKETED = re.compile(r"^(.*?)[（(]([^（()）]+)[)）]$")
-
-
-@dataclass
-class _Found:
-    """The table of the sample, and what the draft says of it so far."""
-
-    sheet: Sheet
-    headings: list[Heading]
-    rows: list[list[Cell]]
-    top: int
-    bottom: int
-    columns: list[dict[str, Any]] = field(default_factory=list)
-    axes: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
-    measures: dict[str, str] = field(default_factory=dict)
-    units: dict[str, str] = field(default_factory=dict)
-    kinds: set[str] = field(default_factory=set)
 
 
 def open_sample(path: Path) -> tuple[Book, dict[str, Any]]:
@@ -96,7 +98,7 @@ def draft_from_sample(feed: str, title_ja: str, owner: str, path: Path) -> str:
         UnreadableFile, KpiError: the sample cannot be read, or no table was found in it.
     """
     book, how = open_sample(path)
-    found = _table(book)
+    found = find_table(book)
     _columns(found)
     properties: list[dict[str, Any]] = [
         {"property": "fileNames", "value": [f"*{_stem(path)}*{path.suffix}"], "description": TO_BE_CHECKED}
@@ -106,11 +108,11 @@ def draft_from_sample(feed: str, title_ja: str, owner: str, path: Path) -> str:
     layout: dict[str, Any] = {"outside": _outside(found)}
     if ignored:
         layout["ignoreSheets"] = {name: f"読まないシート。{TO_BE_CHECKED}" for name in ignored}
-    totals = sorted({_label(row) for row in found.rows if _label(row) in TOTALS})
+    totals = sorted({label_of(row) for row in found.rows if label_of(row) in TOTALS})
     table: dict[str, Any] = {"name": "results", "year": "fiscal", "columns": found.columns}
     if totals:
         table["rows"] = {"totals": totals}
-    if _has_gaps(found):
+    if has_gaps(found):
         table["blank"] = "skip"
     layout["tables"] = [table]
     asked = f"year は年度か暦年か、blank: skip は空欄を読み飛ばしてよいか。{TO_BE_CHECKED}"
@@ -142,7 +144,7 @@ def draft_from_sample(feed: str, title_ja: str, owner: str, path: Path) -> str:
                 "physicalType": "table",
                 "logicalType": "object",
                 "properties": _properties(found),
-                "quality": [],
+                "quality": [TOTALS_HOLD] if totals or _has_row_total(found) else [],
             }
         ],
         "slaProperties": [
@@ -157,90 +159,26 @@ def draft_from_sample(feed: str, title_ja: str, owner: str, path: Path) -> str:
     )
 
 
-def _table(book: Book) -> _Found:
-    """The first table of the book: rows with numbers under a row of headings."""
-    for sheet in book.sheets:
-        if sheet.hidden:
-            continue
-        for figures in range(1, len(sheet.rows)):
-            if not _has_figures(sheet.rows[figures]) or _has_figures(sheet.rows[figures - 1]):
-                continue
-            top = figures
-            while top and _filled(sheet, top - 1) >= 2:
-                top -= 1
-            if top == figures:
-                continue
-            # Rows that are not filled in yet may stand between one row of headings and the first figure.
-            at = figures if figures - top <= HEADER_ROWS else top + 1
-            bottom = at
-            while bottom + 1 < len(sheet.rows) and _filled(sheet, bottom + 1):
-                bottom += 1
-            rows = [sheet.rows[each] for each in range(at, bottom + 1)]
-            # Notes right under a table are no rows of it.
-            while (
-                rows and not _has_figures(rows[-1]) and sum(cell.value is not None for cell in rows[-1]) == 1
-            ):
-                rows.pop()
-                bottom -= 1
-            return _Found(sheet, headings_of(sheet, top, at - 1, spread=False), rows, top, bottom)
-    raise KpiError("見本に表が見つかりません（見出しの行の下に、数値のある行が要ります）。", "draft.no_table")
+def _has_row_total(found: Found) -> bool:
+    return any(column["is"] == "row_total" for column in found.columns)
 
 
-def _filled(sheet: Sheet, at: int) -> int:
-    return sum(cell.value is not None or cell.merged_from is not None for cell in sheet.rows[at])
-
-
-def _has_figures(row: list[Cell]) -> bool:
-    figures = [cell for cell in row if _is_figure(cell)]
-    years = all(isinstance(cell.value, int | float) and 1950 <= cell.value <= 2100 for cell in figures)
-    return bool(figures) and not (years and len(figures) > 1)
-
-
-def _is_figure(cell: Cell) -> bool:
-    if isinstance(cell.value, bool) or cell.value is None:
-        return False
-    return not isinstance(cell.value, str) or (not _is_period(cell.text) and _reads(read_numbers, cell.text))
-
-
-def _is_period(text: str) -> bool:
-    return _reads(lambda each: read_period(each, year="fiscal"), text)
-
-
-def _reads(reader: Callable[[str], object], text: str) -> bool:
-    try:
-        reader(text)
-    except Unreadable:
-        return False
-    return True
-
-
-def _has_gaps(found: _Found) -> bool:
-    """Whether a column of figures has cells without any."""
-    columns = [
-        [row[heading.column].value for row in found.rows if _label(row) not in TOTALS]
-        for heading in found.headings
-        if any(_is_figure(row[heading.column]) for row in found.rows)
-    ]
-    return any(value is None for column in columns for value in column)
-
-
-def _label(row: list[Cell]) -> str:
-    return next((fold(cell.text) for cell in row if isinstance(cell.value, str)), "")
-
-
-def _columns(found: _Found) -> None:
+def _columns(found: Found) -> None:
     """Say of each column what it is: by its heading, else by what stands in it."""
     named = [heading for heading in found.headings if heading.parts]
-    wide = any(_is_period(heading.text) for heading in named)
+    wide = any(kind_of(*heading.parts) for heading in named)
     long = not wide and any(search_key(heading.text) in map(search_key, PERIOD_HEADINGS) for heading in named)
     period_column = False
     telling = _telling(found, named)
+    # Where one column of texts does not tell the rows apart, the others do it with it.
+    texts = [row[telling].text for row in found.rows] if telling is not None else []
+    alone = len(set(filter(None, texts))) == len(texts)
     for heading in named:
         cells = [row[heading.column] for row in found.rows if row[heading.column].value is not None]
         key = search_key(heading.text)
         text, unit = _unit(heading)
-        if _is_period(heading.text):
-            found.kinds.add(read_period(heading.text, year="fiscal").kind)
+        if kind := kind_of(*heading.parts):
+            found.kinds.add(kind)
             if not period_column:
                 found.columns.append({"heading": "period", "is": "value"})
                 period_column = True
@@ -252,24 +190,24 @@ def _columns(found: _Found) -> None:
             found.columns.append({"heading": [text], "is": "row_total"})
         elif key in map(search_key, PERIOD_HEADINGS):
             found.columns.append({"heading": [text], "is": "period"})
-            found.kinds |= {
-                read_period(cell.text, year="fiscal").kind for cell in cells if _is_period(cell.text)
-            }
+            found.kinds |= {kind for cell in cells if (kind := kind_of(cell.text))}
         elif key in map(search_key, STATUS_HEADINGS):
             words = dict.fromkeys(fold(cell.text) for cell in cells)
             statuses = {word: STATUS_WORDS.get(word, "actual") for word in words}
             found.columns.append({"heading": [text], "is": "status", "statuses": statuses})
         elif key in NUMBERINGS:
             found.columns.append({"heading": [text], "is": "ignored", "reason": f"行の番号。{TO_BE_CHECKED}"})
-        elif cells and all(_is_figure(cell) or fold(cell.text) in MARKS for cell in cells):
+        elif cells and all(is_figure(cell) or fold(cell.text) in MARKS for cell in cells):
             _value(found, text, unit, cells, long=long)
         else:
-            _labels(found, text, cells, wide=wide, telling=heading.column == telling)
+            _labels(
+                found, text, cells, measures=wide and heading.column == telling, axis=not wide or not alone
+            )
     if not (wide or long):
         found.kinds = {"年度不明"}
 
 
-def _value(found: _Found, text: str, unit: str | None, cells: list[Cell], *, long: bool) -> None:
+def _value(found: Found, text: str, unit: str | None, cells: list[Cell], *, long: bool) -> None:
     code = f"m{len(found.measures) + 1}"
     found.measures[code] = text
     written = unit or next(
@@ -282,29 +220,29 @@ def _value(found: _Found, text: str, unit: str | None, cells: list[Cell], *, lon
     found.columns.append(column)
 
 
-def _telling(found: _Found, named: list[Heading]) -> int | None:
+def _telling(found: Found, named: list[Heading]) -> int | None:
     """The column of texts that tells most rows apart."""
     texts = {
         heading.column: len(
             {row[heading.column].text for row in found.rows if isinstance(row[heading.column].value, str)}
         )
         for heading in named
-        if not any(_is_figure(row[heading.column]) for row in found.rows)
+        if not any(is_figure(row[heading.column]) for row in found.rows)
     }
     return max(texts, key=lambda column: texts[column]) if texts else None
 
 
-def _labels(found: _Found, text: str, cells: list[Cell], *, wide: bool, telling: bool) -> None:
-    """A column of texts: the measures of a table with periods across, else an axis; with many texts, nothing of ours."""
+def _labels(found: Found, text: str, cells: list[Cell], *, measures: bool, axis: bool) -> None:
+    """A column of texts: what tells the measures apart, an axis, or (also with many texts) nothing of ours."""
     labels = [
         label
         for label in dict.fromkeys(take_references(fold(cell.text))[0] for cell in cells)
         if label not in TOTALS
     ]
-    if wide and telling:
+    if measures:
         found.measures = {f"m{at}": label for at, label in enumerate(labels, 1)}
         found.columns.append({"heading": [text], "is": "measure"})
-    elif 0 < len(labels) <= 100 and not wide:
+    elif 0 < len(labels) <= 100 and axis:
         name = f"axis{len(found.axes) + 1}_code"
         found.axes[name] = (text, labels)
         found.columns.append({"heading": [text], "is": "axis", "column": name})
@@ -319,7 +257,7 @@ def _unit(heading: Heading) -> tuple[str, str | None]:
     return (match[1].strip(), match[2]) if match and match[1].strip() else (heading.text, heading.unit)
 
 
-def _outside(found: _Found) -> list[dict[str, str]]:
+def _outside(found: Found) -> list[dict[str, str]]:
     """A pattern for every line outside the table; what follows a table is a note or to be looked at."""
     lines: list[dict[str, str]] = []
     seen = set()
@@ -341,7 +279,7 @@ def _outside(found: _Found) -> list[dict[str, str]]:
 def _line(text: str, *, above: bool) -> dict[str, str]:
     if re.match("単位[:：]", text):
         return {"pattern": r"^単位[:：]\s*(?P<unit>\S+)", "is": "unit"}
-    if re.search("月末現在$", text) and _is_period(text):
+    if re.search("月末現在$", text) and is_period(text):
         return {"pattern": "^(?P<period>.+?月末)現在$", "is": "as_of"}
     if text.startswith(("※", "注", "(注", "*")):
         return {"pattern": r"^[※注*(（]", "is": "footnote"}
@@ -351,7 +289,7 @@ def _line(text: str, *, above: bool) -> dict[str, str]:
     return {"pattern": beginning, "is": "ignored", "reason": f"表の外の文。{TO_BE_CHECKED}"}
 
 
-def _properties(found: _Found) -> list[dict[str, Any]]:
+def _properties(found: Found) -> list[dict[str, Any]]:
     kinds = sorted(found.kinds) or ["年度"]
     keys = [
         ("period", "対象期間の初日", "date", f"期間の初日。{TO_BE_CHECKED}", {}),

@@ -24,7 +24,7 @@ from kpi_warehouse.contract import Contract, FileSource, file_source
 from kpi_warehouse.contract_form import KPI_CATALOGUE, Form
 from kpi_warehouse.contract_layout import ColumnSpec, Layout, Table
 from kpi_warehouse.errors import KpiError
-from kpi_warehouse.gate.slip_sheet import write_text
+from kpi_warehouse.gate.slip_sheet import display_width, lines_needed, write_text
 from kpi_warehouse.japanese.eras import to_wareki
 from kpi_warehouse.kpi_catalogue import Kpi, kpi_catalogue, kpis_of
 from kpi_warehouse.settings import settings
@@ -33,7 +33,9 @@ PROPERTY = "kpi_contract"
 BLANK_ROWS = 20
 # Excel takes no longer list of choices inside a cell's rule.
 LONGEST_LIST = 255
-WIDTHS = {"ignored": 34, "note": 36, "period": 22, "period_end": 22, "axis": 16, "unit": 10, "status": 14}
+WIDTHS = {"note": 36, "period": 22, "period_end": 22, "axis": 16, "unit": 10, "status": 14}
+WIDEST = 46.0
+LINE_POINTS = 15.0
 FACE = "ＭＳ Ｐゴシック"
 _HAIR = Side(style="thin", color="808080")
 _FRAME = Border(left=_HAIR, right=_HAIR, top=_HAIR, bottom=_HAIR)
@@ -201,12 +203,22 @@ def _rows(
                 cell.protection, cell.fill = Protection(locked=False), _OPEN
     last = first + len(printed) - 1
     for place in places:
-        width = WIDTHS.get(place.spec.kind, 14)
+        printed_here = [texts.get(place.heading[-1], "") for texts in printed]
+        needed = min(WIDEST, max(map(display_width, printed_here)) + 2.0)
         dimension = sheet.column_dimensions[place.letter]
-        dimension.width = max(width, dimension.width if dimension.customWidth else 0)
+        usual = 10 if any(printed_here) else WIDTHS.get(place.spec.kind, 14)
+        dimension.width = max(usual, needed, dimension.width if dimension.customWidth else 0)
         _rule(
             sheet, contract, place, f"{place.letter}{first}:{place.letter}{last}", choose=not (kpis or labels)
         )
+    for row, texts in enumerate(printed, start=first):
+        lines = max(
+            lines_needed(texts.get(place.heading[-1], ""), sheet.column_dimensions[place.letter].width)
+            for place in places
+        )
+        # A row whose height is set grows no more with a long remark, so only those get one that need it.
+        if lines > 1:
+            sheet.row_dimensions[row].height = 4.0 + LINE_POINTS * lines
     return last + 1
 
 
@@ -265,6 +277,7 @@ def _finish(sheet: Worksheet, frozen: str, widest: int) -> None:
     sheet.sheet_view.showGridLines = False
     sheet.page_setup.orientation, sheet.page_setup.paperSize = "landscape", 9
     sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
+    sheet.page_margins.left = sheet.page_margins.right = 0.4
     sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
     sheet.print_area = f"A1:{get_column_letter(widest)}{sheet.max_row}"
     # No password: the lock is against slips of the hand, not against people.

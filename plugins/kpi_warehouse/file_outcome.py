@@ -79,7 +79,12 @@ def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
     Args:
         ended: what is to be said of corrections that this delivery ended.
     """
-    said = "取り込みました。" if state == "published" else "前回と同じ値です。取り込むものはありません。"
+    if state == "published":
+        said = "取り込みました。"
+    elif held:
+        said = "ほかに新しい値はありません。"
+    else:
+        said = "前回と同じ値です。取り込むものはありません。"
     if held:
         said += f"{held:,} 行は確認待ちです（`kpi hold list`）。"
     said = "\n".join([said, *ended])

@@ -14,6 +14,7 @@ from books import EXPO, FLOWS, MOVES, begin, build, fail, failed, owed, page, pu
 from psycopg.types.json import Jsonb
 
 from kpi_warehouse.alerts.incidents import acknowledge, close, find, incidents, mute
+from kpi_warehouse.alerts.messages import headline
 from kpi_warehouse.alerts.reconcile import reconcile
 from kpi_warehouse.errors import GateRejected, KpiError
 from kpi_warehouse.settings import PROJECT
@@ -73,6 +74,17 @@ def test_feeds_that_fail_because_one_source_is_down_are_one_incident() -> None:
     assert len(incidents()) == 1, "one of the two still fails"
     state(begin(FLOWS, MAY), "fetched")
     assert incidents() == []
+
+
+def test_a_refusal_that_names_its_file_names_it_once() -> None:
+    with connect() as connection:
+        connection.execute(
+            "insert into ops.delivery (file_name, location, bytes, state, message_ja)"
+            " values ('何か.xlsx', 'in/何か.xlsx', 1, 'unmatched', '「何か.xlsx」は 2 つの取込に当てはまります。')"
+        )
+    assert [incident.summary_ja for incident in incidents()] == [
+        "「何か.xlsx」は 2 つの取込に当てはまります。"
+    ]
 
 
 def test_trouble_that_passes_before_it_is_told_is_told_to_nobody() -> None:
@@ -148,6 +160,25 @@ def test_held_rows_end_when_the_last_is_decided() -> None:
         assert open_ones() == expected
 
 
+def test_a_delivery_that_brings_only_a_question_is_told() -> None:
+    load_id = begin(EXPO)
+    page(load_id, "a")
+    with connect() as connection:
+        connection.execute(
+            "insert into ops.held_row (load_id, feed, period, row, expectation, reason_ja, source_ref)"
+            " values (%s, %s, %s, '{}', 'x', 'x', 'x')",
+            [load_id, EXPO, MAY],
+        )
+    with step(load_id, "publish") as current:
+        current.update(state="unchanged", held_rows=1)
+    assert open_ones() == [("rows_held", EXPO, 1)]
+    again = begin(EXPO)  # nothing new: the question is not asked again
+    page(again, "b")
+    with step(again, "publish") as current:
+        current.update(state="unchanged", held_rows=1)
+    assert open_ones() == [("rows_held", EXPO, 1)]
+
+
 def test_a_failed_build_is_one_incident_until_the_next_good_one() -> None:
     build("failed", "not_null が不合格")
     build("failed", "not_null が不合格")
@@ -164,6 +195,7 @@ def test_a_refused_file_is_told_and_ends_with_the_next_that_is_taken() -> None:
         )
     (incident,) = incidents()
     assert (incident.cause, incident.summary_ja) == ("file_refused", "「何か.xlsx」：どの契約にも合いません")
+    assert headline(incident) == "「何か.xlsx」：受け取れないファイル"
     with connect() as connection:
         connection.execute(
             "insert into ops.delivery (file_name, location, bytes, state, feed, sha256)"

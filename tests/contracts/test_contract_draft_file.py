@@ -57,6 +57,40 @@ def test_a_form_that_is_hardly_filled_in_keeps_its_one_row_of_headings(tmp_path:
         assert f"- {heading}\n" in draft
 
 
+def regions(folder: Path) -> Path:
+    """Months across under a year, two columns of labels of which the first is merged, and a column of totals."""
+    book = Workbook()
+    sheet = book.worksheets[0]
+    for row in (
+        ["地域", "研修名", "令和６年度", None, "計"],
+        [None, None, "4月", "5月", None],
+        ["県北", "ドローン", 12, 15, 27],
+        [None, "水管理", 5, "－", 5],
+        ["県南", "ドローン", 21, 18, 39],
+    ):
+        sheet.append(row)
+    for area in ("A1:A2", "B1:B2", "C1:D1", "E1:E2", "A3:A4"):
+        sheet.merge_cells(area)
+    book.save(folder / "研修.xlsx")
+    return folder / "研修.xlsx"
+
+
+def test_rows_that_only_two_columns_tell_apart_have_both(tmp_path: Path) -> None:
+    assert drafted(tmp_path, regions(tmp_path)) == (6, [])
+    contract = load_contract(tmp_path / "my_feed.odcs.yaml")
+    assert next(c.codes for c in contract.columns if c.name == "period_kind") == {"月": "月"}
+
+
+def test_totals_of_the_sample_are_checked_by_the_draft_and_by_every_contract(tmp_path: Path) -> None:
+    path = tmp_path / "my_feed.odcs.yaml"
+    draft = draft_from_sample("my_feed", "見本", "企画課", regions(tmp_path))
+    path.write_text(draft, "utf-8")
+    assert [rule.name for rule in load_contract(path).rules] == ["totals_hold"]
+    path.write_text(draft.replace("from {checks} as c", "from {batch} as c"), "utf-8")
+    with pytest.raises(KpiError, match=r"layout の計を確かめる検査（\{checks\} を読むもの）"):
+        load_contract(path)
+
+
 def test_every_decision_of_a_person_is_marked(tmp_path: Path) -> None:
     (sample,) = [file for file in INBOX.iterdir() if "UIJ" in file.name]
     path = tmp_path / "my_feed.odcs.yaml"

@@ -16,6 +16,7 @@ from kpi_warehouse.contract import Contract, FileSource, contracts, file_source,
 from kpi_warehouse.contract_layout import ColumnSpec
 from kpi_warehouse.errors import ContractError, KpiError
 from kpi_warehouse.feed_template import template
+from kpi_warehouse.gate.slip_sheet import display_width, lines_needed
 from kpi_warehouse.kpi_catalogue import kpi_catalogue
 from kpi_warehouse.readers.file_rows import read_file
 from kpi_warehouse.settings import PROJECT, settings
@@ -41,6 +42,23 @@ def open_cells(sheet: Worksheet) -> Iterator[tuple[int, list[str]]]:
         letters = [cell.column_letter for cell in row if not cell.protection.locked]
         if letters:
             yield row[0].row, letters
+
+
+def test_a_long_name_is_printed_whole() -> None:
+    _, book = made("kpi_progress")
+    sheet = book.worksheets[0]
+    long = [
+        cell
+        for row in sheet.iter_rows()
+        for cell in row
+        if isinstance(cell.value, str)
+        and cell.alignment.wrap_text
+        and display_width(cell.value) > sheet.column_dimensions[cell.column_letter].width
+    ]
+    assert long
+    for cell in long:
+        lines = lines_needed(cell.value, sheet.column_dimensions[cell.column_letter].width)
+        assert (sheet.row_dimensions[cell.row].height or 0) >= 14 * lines, cell.value
 
 
 def saved(book: Workbook) -> bytes:

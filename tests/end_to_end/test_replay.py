@@ -58,7 +58,7 @@ def refused(warehouse: str, drop: Drop, tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_preview_says_what_would_change_and_changes_nothing(refused: str) -> None:
     before = everything(refused)
     (one,) = preview_since(FEED, LONG_AGO)
-    assert (one.state, one.closed_rows, one.file_name) == ("published", 0, "移住定住の状況(R6.9月末).xlsx")
+    assert (one.state, one.closed_rows, one.file_name) == ("published", 0, "移住定住の状況（R6.9月末）.xlsx")
     assert one.opened_rows == len(one.changes) == 54
     (osaka,) = [
         c for c in one.changes if c.period == "2024-05-01" and "大阪圏" in c.label and "転入" in c.label

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpi_warehouse.sources.inbox_names import (
+    given_name,
     is_skipped,
     is_skipped_folder,
     match_name,
@@ -33,7 +34,7 @@ STRICT = (Feed("strict", "月報", "企画課", Source(("月報.xlsx",))),)
     ],
 )
 def test_a_name_belongs_to_its_contract(raw: str) -> None:
-    assert match_name(readable_name(raw), FEEDS) is FEEDS[0]
+    assert match_name(given_name(raw), FEEDS) is FEEDS[0]
 
 
 @pytest.mark.parametrize(
@@ -42,12 +43,12 @@ def test_a_name_belongs_to_its_contract(raw: str) -> None:
      "月報 - コピー.xlsx", "月報_v2.xlsx", "月報最新版 (2).xlsx"],
 )  # fmt: skip
 def test_what_people_add_on_sending_again_is_no_part_of_the_name(raw: str) -> None:
-    assert match_name(readable_name(raw), STRICT) is STRICT[0]
+    assert match_name(given_name(raw), STRICT) is STRICT[0]
 
 
 @pytest.mark.parametrize("raw", ["月報告.xlsx", "昨年の月報.xlsx", "最終.xlsx", "月報.csv"])
 def test_another_name_belongs_to_none(raw: str) -> None:
-    message = match_name(readable_name(raw), STRICT)
+    message = match_name(given_name(raw), STRICT)
     assert isinstance(message, str) and "月報（企画課）：月報.xlsx" in message
 
 
@@ -62,7 +63,7 @@ def test_a_name_that_fits_two_contracts_is_sent_back_with_both() -> None:
     ["..", "a\\..\\移住定住の状況.xlsx", "移住定住の状況\u202exslx.exe", "移住定住の状況\n.xlsx", "\x00"],
 )
 def test_a_name_that_wants_to_be_more_is_refused(raw: str) -> None:
-    message = match_name(readable_name(raw), FEEDS)
+    message = match_name(given_name(raw), FEEDS)
     assert name_fault(readable_name(raw)) and isinstance(message, str) and "付け直して" in message
     assert not any(unicodedata.category(sign) in ("Cc", "Cf") and sign != "\n" for sign in message)
 
@@ -70,6 +71,12 @@ def test_a_name_that_wants_to_be_more_is_refused(raw: str) -> None:
 def test_a_name_in_bytes_of_windows_is_read() -> None:
     raw = "移住定住の状況.xlsx".encode("cp932").decode("utf-8", "surrogateescape")
     assert readable_name(raw) == "移住定住の状況.xlsx"
+
+
+def test_people_are_shown_the_name_that_they_gave() -> None:
+    assert given_name("移住定住の状況（R6）.xlsx") == "移住定住の状況（R6）.xlsx"
+    assert given_name("移住定住の状況（Ｒ６）．ＸＬＳＸ") == "移住定住の状況（Ｒ６）.XLSX"
+    assert given_name(unicodedata.normalize("NFD", "ガイド.csv")) == "ガイド.csv"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +104,8 @@ def test_a_generated_workbook_says_itself_where_it_belongs() -> None:
 
 @given(st.text(max_size=60))
 def test_any_name_is_matched_or_explained(raw: str) -> None:
-    name = readable_name(raw)
-    outcome = match_name(name, FEEDS)
+    given, name = given_name(raw), readable_name(raw)
+    outcome = match_name(given, FEEDS)
     assert isinstance(outcome, Feed) or outcome
+    assert readable_name(given) == name or any("\ud800" <= sign <= "\udfff" for sign in raw)
     assert readable_name(name) == name or any("\ud800" <= sign <= "\udfff" for sign in raw)

@@ -244,19 +244,30 @@ def test_delimited_text_comes_back_as_a_list_with_its_rows() -> None:
     assert book.sheetnames == ["差し戻し票", "該当行"]
     texts = slip_texts(book["差し戻し票"])
     start = texts.index("番号")
-    assert texts[start : start + 7] == [
-        "番号",
-        "行番号",
-        "列",
-        "何の数字",
-        "見つかったもの",
-        "あるべき内容",
-        "提案",
+    assert texts[start:] == [
+        *("番号", "行番号", "列", "何の数字", "見つかったもの", "あるべき内容"),
+        *("1", "4", "2", "返還者／R6", "１２名？", "数字と単位（人）"),
     ]
-    assert texts[start + 7 :] == ["1", "4", "2", "返還者／R6", "１２名？", "数字と単位（人）"]
     page = book["該当行"]
-    assert [cell.value for cell in page[2]] == ["4", "返還者", "１２名？"]
-    assert page["C2"].fill.start_color.rgb == RED and "数字と単位" in page["C2"].comment.text
+    assert [[cell.value for cell in row] for row in page.iter_rows()] == [
+        ["行番号", "1 列目", "2 列目"],
+        ["1", "区分", "R6"],
+        ["2", "就職\n者", "12"],
+        ["4", "返還者", "１２名？"],
+    ]
+    assert page["C4"].fill.start_color.rgb == RED and "数字と単位" in page["C4"].comment.text
+    assert page["C2"].fill.start_color.rgb != RED and page["C2"].comment is None
+    assert (page.page_setup.orientation, page.page_setup.fitToWidth) == ("landscape", 1)
+
+
+def test_a_proposal_has_its_column_and_none_has_none() -> None:
+    plain = SlipCell("移住!B4", "転出／東京圏／1月", "七", "数")
+    for faults, shown in (([plain], False), ([plain, SIXTEEN], True)):
+        for name in (NAME, "a.csv"):
+            _, body = return_slip(saved(delivery()), name, faults, SUMMARY)
+            texts = slip_texts(opened(body)["差し戻し票"])
+            assert ("提案" in texts) is shown
+            assert any(text.startswith("３．提案は打ち間違いの候補です") for text in texts) is shown
 
 
 @pytest.mark.parametrize(
@@ -270,7 +281,7 @@ def test_delimited_text_comes_back_as_a_list_with_its_rows() -> None:
 def test_places_of_other_forms_are_said_in_words(name: str, place: str, shown: list[str]) -> None:
     _, body = return_slip(b"...", name, [SlipCell(place, "x", "y", "z")], SUMMARY)
     texts = slip_texts(opened(body)["差し戻し票"])
-    assert texts[texts.index("提案") + 2 :][: len(shown)] == shown
+    assert texts[texts.index("あるべき内容") + 2 :][: len(shown)] == shown
 
 
 def test_records_of_json_are_found() -> None:
@@ -282,7 +293,10 @@ def test_records_of_json_are_found() -> None:
         SUMMARY,
         book=Book([Sheet("a", rows)], "json"),
     )
-    assert [cell.value for cell in opened(body)["該当行"][2]] == ["2 件目", "1"]
+    assert [[cell.value for cell in row] for row in opened(body)["該当行"].iter_rows()] == [
+        ["行番号", "name"],
+        ["2 件目", "1"],
+    ]
 
 
 def test_a_workbook_that_cannot_be_opened_comes_back_as_a_list_that_says_so() -> None:

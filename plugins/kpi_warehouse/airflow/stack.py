@@ -6,7 +6,6 @@ was started. `up` leaves it running. State lives in `KPI_HOME`; processes are en
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -14,10 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 import psutil
 from rich.console import Console
@@ -25,6 +22,7 @@ from rich.console import Console
 from kpi_warehouse.airflow import components
 from kpi_warehouse.airflow.demo_inbox import drop_demo_files, remove_demo_files
 from kpi_warehouse.airflow.first_run import Failure, nothing_published, run_everything
+from kpi_warehouse.airflow.one_command import end_in_order, only_one
 from kpi_warehouse.airflow.rest import AirflowApi
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.settings import Settings, settings
@@ -35,6 +33,8 @@ from kpi_warehouse.warehouse.server import EmbeddedServer
 START_SECONDS = 300
 MADE_HERE = ("airflow", "dbt", "run", "logs", "landing", "returned", "mailbox", "publication", "postgres")
 MADE_FILES = ("stack.lock", "stack.json", "stack-secrets.json", "airflow-passwords.json", "airflow-schema")
+# In the environment of a stack that was started for one run.
+ONE_RUN = "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"
 
 out = Console(soft_wrap=True)
 
@@ -77,6 +77,15 @@ class Stack:
         except (OSError, ValueError, psutil.Error):
             return None
 
+    def end_killed_run(self) -> None:
+        """End what a run left whose process was killed: such a stack hears of no files. Only for who holds its lock."""
+        process = self.supervisor()
+        try:
+            if process is not None and process.environ().get(ONE_RUN) == "False":
+                self.stop()
+        except psutil.Error:
+            return
+
     def start(self, *, lasting: bool) -> subprocess.Popen[bytes]:
         """Start database, simulator and Airflow, to last or for one run; returns the supervisor's process."""
         for folder in (self._run_folder, self._logs, self._home / "airflow"):
@@ -98,7 +107,7 @@ class Stack:
         if not lasting:
             env["KPI_PRELOAD"] = str(nothing_published()).lower()
             # This run starts every feed itself; a sweep that falls due meanwhile would take its files first.
-            env["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] = "False"
+            env[ONE_RUN] = "False"
         assert ports["api_port"] is not None
         if ports["simulator_port"] is not None:
             drop_demo_files()
@@ -251,25 +260,11 @@ class Stack:
             process.kill()
 
 
-@contextmanager
-def only_one(home: Path) -> Iterator[None]:
-    """One `run`, `up`, `down` or `clean` at a time for one `KPI_HOME`."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "stack.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise KpiError(
-                f"{home} では別の make run / up / down が動いています。終わってからやり直してください。",
-                "stack.busy",
-            ) from None
-        yield
-
-
 def run(stack: Stack) -> int:
     """Everything once; 0 when every DAG succeeded, 1 when one failed."""
     from kpi_warehouse.load import feeds
 
+    stack.end_killed_run()
     if stack.supervisor() is not None:
         raise KpiError(
             "すでに `make up` で動いています。`make down` で止めてからやり直してください。", "stack.up"
@@ -306,6 +301,7 @@ def up(stack: Stack) -> int:
     """Start everything and leave it running."""
     from kpi_warehouse.load import feeds
 
+    stack.end_killed_run()
     if stack.supervisor() is None:
         dag_ids = [*(contract.feed for contract in feeds()), "marts", "publication", "maintenance", "drill"]
         try:
@@ -372,9 +368,7 @@ def main() -> int:
             f"使い方：python -m kpi_warehouse.airflow.stack {'|'.join(COMMANDS)}|airflow …", markup=False
         )
         return 2
-    # As orderly as Ctrl-C: whoever ends us, or closes the terminal, finds nothing of ours running afterwards.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    end_in_order()
 
     def command() -> int:
         with only_one(settings().home):

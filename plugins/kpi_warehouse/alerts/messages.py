@@ -127,6 +127,8 @@ def digest(entries: list[tuple[Incident, str]], flagged: list[str], day: date) -
 def headline(incident: Incident) -> str:
     """What and where, in one line: `移住定住の状況 2024年5月：検査で差し戻し`."""
     about = incident.feed_ja or incident.subject or "システム"
+    if incident.feed_ja is None and incident.cause == "file_refused":
+        about = f"「{about.rpartition('/')[2]}」"
     return f"{about}{_period(incident)}：{incident.title_ja}"
 
 

@@ -56,6 +56,7 @@ _WORKBOOK_COLUMNS = (
     Column("提案", 48),
 )
 _LIST_COLUMNS = (Column("番号", 6), Column("行番号", 14), Column("列", 12), *_WORKBOOK_COLUMNS[2:])
+_NOT_REPAIRED = "数字はこちらでは直していません。元の数字が正しいときは、その旨をお知らせください。"
 
 
 class _Reader(ExcelReader):
@@ -157,13 +158,12 @@ def _marked_workbook(
         summary,
         name,
         sha256,
-        _WORKBOOK_COLUMNS,
-        lines,
+        *_without_empty_proposals(_WORKBOOK_COLUMNS, lines),
         total=len(faults),
         to_do=(
-            "赤いセルを元の資料と見比べて直してください。理由と提案は、セルのコメントと下の表にあります（青い文字を押すとそのセルへ移ります）。",
+            "赤いセルを元の資料と見比べて直してください。理由は、セルのコメントと下の表にあります（青い文字を押すとそのセルへ移ります）。",
             f"直したら、このシート「{page.title}」を消し、元のファイル名「{name}」のまま {summary.inbox_ja} に入れ直してください（元のファイルを直して出しても構いません）。",
-            "提案は打ち間違いの候補です。数字はこちらでは直していません。元の数字が正しいときは、その旨をお知らせください。",
+            _last_advice(faults),
         ),
         note_ja=lost,
     )
@@ -259,6 +259,21 @@ def _saved(workbook: Any) -> bytes:
     return out.getvalue()
 
 
+def _without_empty_proposals(
+    columns: Sequence[Column], lines: Sequence[Line]
+) -> tuple[Sequence[Column], Sequence[Line]]:
+    """The table without the column of proposals where nothing is proposed: what is left is printed larger."""
+    if any(line.texts[-1] for line in lines):
+        return columns, lines
+    kept = [*columns[:-2], columns[-2]._replace(width=56)]
+    return kept, [line._replace(texts=line.texts[:-1]) for line in lines]
+
+
+def _last_advice(faults: Sequence[SlipCell]) -> str:
+    proposed = any(fault.proposal_ja for fault in faults[:LISTED])
+    return ("提案は打ち間違いの候補です。" if proposed else "") + _NOT_REPAIRED
+
+
 def _listed_workbook(
     name: str, sha256: str, faults: Sequence[SlipCell], summary: SlipSummary, book: Book | None, why: str
 ) -> bytes:
@@ -283,13 +298,12 @@ def _listed_workbook(
         summary,
         name,
         sha256,
-        _LIST_COLUMNS,
-        lines,
+        *_without_empty_proposals(_LIST_COLUMNS, lines),
         total=len(faults),
         to_do=(
             "下の表の行を元の資料と見比べ、元のファイル（またはその元のシステム）で直してください。",
             f"直したファイルを、元のファイル名「{name}」のまま {summary.inbox_ja} に入れ直してください（この票ではなく、元の形式のファイル）。",
-            "提案は打ち間違いの候補です。数字はこちらでは直していません。元の数字が正しいときは、その旨をお知らせください。",
+            _last_advice(faults),
         ),
         note_ja=why,
     )

@@ -9,17 +9,28 @@ from functools import partial
 from typing import Any
 
 from openpyxl.cell.cell import Cell
-from openpyxl.styles import Alignment, Font
+from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
-from kpi_warehouse.gate.slip_sheet import RED, SlipCell, add_comment, display_width, write_text
+from kpi_warehouse.gate.slip_sheet import (
+    FRAME,
+    HEADING,
+    RED,
+    SlipCell,
+    add_comment,
+    display_width,
+    print_on_a4,
+    write_text,
+)
 from kpi_warehouse.readers.grid import Book, Sheet
 
 COORDINATE = re.compile(r"\$?([A-Z]{1,3})\$?([1-9]\d{0,6})")
 _LINE_PLACE = re.compile(r"行(\d{1,9})(?::(\d{1,6}))?")
 _RECORD_PLACE = re.compile(r"/(?:.*/)?(\d{1,9})(?:/([^/]*))?")
 _ROWS_SHOWN, _COLUMNS_SHOWN = 500, 60
+_FIRST_LINES = 3
+_CONTEXT = PatternFill("solid", start_color="FFF2F2F2", end_color="FFF2F2F2")
 _WIDEST = 40.0
 
 
@@ -38,35 +49,60 @@ def line_and_column(place: str) -> tuple[str, str]:
 def add_failing_rows(workbook: Any, book: Book, faults: Sequence[SlipCell]) -> None:
     """A sheet 該当行 with each row that holds a fault, whole, the offending cells red; none when no row is found.
 
-    At most 500 rows and 60 columns are shown.
+    The first lines of the same table of the file stand above, grey, since headings are among them. At most 500 rows with
+    faults and 60 columns are shown.
     """
     of_place: dict[str, list[SlipCell]] = {}
-    rows: dict[tuple[int, int], None] = {}
+    faulty: dict[tuple[int, int], None] = {}
     for fault in faults:
         of_place.setdefault(fault.place, []).append(fault)
-        if len(rows) < _ROWS_SHOWN and (at := _row_of(book, fault.place)):
-            rows[at] = None
-    if not rows:
+        if len(faulty) < _ROWS_SHOWN and (at := _row_of(book, fault.place)):
+            faulty[at] = None
+    if not faulty:
         return
+    first_lines = {
+        (sheet, row)
+        for sheet in {sheet for sheet, _ in faulty}
+        for row, cells in enumerate(book.sheets[sheet].rows[:_FIRST_LINES])
+        # The fields of a record are named at the head of their columns.
+        if cells and not cells[0].place.startswith("/")
+    }
     page: Worksheet = workbook.create_sheet("該当行")
-    page.cell(1, 1, "行番号").font = Font(bold=True)
+    shown = [(at, book.sheets[at[0]].rows[at[1]][:_COLUMNS_SHOWN]) for at in sorted({*faulty, *first_lines})]
+    columns = max(len(cells) for _, cells in shown)
+    widest = next(cells for at, cells in reversed(shown) if at in faulty)
+    headings = ["行番号", *(_column_name(cell.place) for cell in widest)]
     widths: dict[int, float] = {1: 14.0}
-    for line, (sheet, row) in enumerate(sorted(rows), start=2):
-        cells = book.sheets[sheet].rows[row][:_COLUMNS_SHOWN]
-        texts = [line_and_column(cells[0].place)[0], *(cell.text for cell in cells)]
-        for column, text in enumerate(texts, start=1):
+    for column in range(1, columns + 2):
+        cell = page.cell(1, column)
+        assert isinstance(cell, Cell)
+        write_text(cell, headings[column - 1] if column <= len(headings) else "")
+        cell.font, cell.fill, cell.border = Font(bold=True), HEADING, FRAME
+    for line, (at, cells) in enumerate(shown, start=2):
+        texts = [line_and_column(cells[0].place)[0], *(cell.text for cell in cells)] if cells else [""]
+        for column in range(1, columns + 2):
+            text = texts[column - 1] if column <= len(texts) else ""
             cell = page.cell(line, column)
             assert isinstance(cell, Cell)
             write_text(cell, text)
+            cell.border = FRAME
             cell.alignment = Alignment(vertical="top", wrap_text=True)
             widths[column] = min(_WIDEST, max(widths.get(column, 8.0), 2.0 + display_width(text)))
-            own = of_place.get(cells[column - 2].place) if column > 1 else None
+            own = of_place.get(cells[column - 2].place) if 1 < column <= len(texts) else None
             if own:
                 cell.fill = RED
                 add_comment(cell, own)
+            elif at not in faulty:
+                cell.fill = _CONTEXT
     for column, width in widths.items():
         page.column_dimensions[get_column_letter(column)].width = width
     page.freeze_panes = "B2"
+    print_on_a4(page, 1)
+
+
+def _column_name(place: str) -> str:
+    name = line_and_column(place)[1]
+    return f"{name} 列目" if name.isdecimal() else name
 
 
 def _row_of(book: Book, place: str) -> tuple[int, int] | None:

@@ -29,10 +29,10 @@ TITLE = RETURN_SLIP
 LISTED = 2000
 RED = PatternFill("solid", start_color="FFFF7C80", end_color="FFFF7C80")
 _FACE = "ＭＳ Ｐゴシック"
-_HEADING = PatternFill("solid", start_color="FFD9E1F2", end_color="FFD9E1F2")
+HEADING = PatternFill("solid", start_color="FFD9E1F2", end_color="FFD9E1F2")
 _PALE = PatternFill("solid", start_color="FFFDE9E9", end_color="FFFDE9E9")
 _HAIR = Side(style="thin", color="FF808080")
-_FRAME = Border(left=_HAIR, right=_HAIR, top=_HAIR, bottom=_HAIR)
+FRAME = Border(left=_HAIR, right=_HAIR, top=_HAIR, bottom=_HAIR)
 # Excel takes them for the start of a formula, at the latest when the sheet is saved as CSV and opened again.
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 # What XML cannot hold, and lone surrogates, which no file can.
@@ -195,7 +195,7 @@ def fill_slip_sheet(
     for at, column in enumerate(columns, start=1):
         cell = sheet.cell(top, at, column.heading)
         cell.font = Font(name=_FACE, size=10, bold=True)
-        cell.fill, cell.border = _HEADING, _FRAME
+        cell.fill, cell.border = HEADING, FRAME
         cell.alignment = Alignment(horizontal="center", vertical="center", wrap_text=True)
     sheet.row_dimensions[top].height = 20.0
     for row, line in enumerate(lines, start=top + 1):
@@ -225,7 +225,7 @@ def _table_line(sheet: Worksheet, row: int, line: Line, columns: Sequence[Column
             write_text(cell, content)
             needed = max(needed, lines_needed(shortened(content), column.width))
         cell.font = Font(name=_FACE, size=10)
-        cell.border = _FRAME
+        cell.border = FRAME
         cell.alignment = Alignment(
             horizontal="center" if isinstance(content, int) else "left", vertical="top", wrap_text=True
         )
@@ -240,8 +240,15 @@ def _table_line(sheet: Worksheet, row: int, line: Line, columns: Sequence[Column
 def _print_setup(sheet: Worksheet, top: int, columns: int, lines: int) -> None:
     last = sheet.cell(top + lines, columns).coordinate
     sheet.freeze_panes = sheet.cell(top + 1, 1).coordinate
-    sheet.print_title_rows = f"{top}:{top}"
     sheet.print_area = f"A1:{last}"
+    sheet.sheet_view.showGridLines = False
+    sheet.sheet_properties.tabColor = "FFC00000"
+    print_on_a4(sheet, top)
+
+
+def print_on_a4(sheet: Worksheet, heading_row: int) -> None:
+    """A4 landscape, as wide as the paper, the row of headings on every page."""
+    sheet.print_title_rows = f"{heading_row}:{heading_row}"
     sheet.page_setup.orientation = "landscape"
     sheet.page_setup.paperSize = 9
     sheet.page_setup.fitToWidth = 1
@@ -251,5 +258,3 @@ def _print_setup(sheet: Worksheet, top: int, columns: int, lines: int) -> None:
     sheet.page_margins.top = sheet.page_margins.bottom = 0.5
     footer: Any = sheet.oddFooter
     footer.right.text = "&P / &N ページ"
-    sheet.sheet_view.showGridLines = False
-    sheet.sheet_properties.tabColor = "FFC00000"

@@ -19,13 +19,15 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.properties import PageSetupProperties
 
 from kpi_warehouse.publication.offer import Column, Offer, Table
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")
 _HEAD = Font(bold=True)
 _FILL = PatternFill("solid", fgColor="DDEBF7")
-_WIDEST = 40
+# The longest name of a KPI is shown whole.
+_WIDEST = 100
 
 
 def csv_bytes(table: Table, *, for_excel: bool) -> bytes:
@@ -138,6 +140,10 @@ def _arrow_type(column: Column, values: list[Any]) -> pa.DataType:
 def _sheet(book: Workbook, title: str, headings: list[str], rows: list[tuple[Any, ...]]) -> None:
     sheet = book.create_sheet(title.replace("/", "／")[:31])
     sheet.freeze_panes = "A2"
+    sheet.print_title_rows = "1:1"
+    sheet.page_setup.orientation, sheet.page_setup.paperSize = "landscape", 8
+    sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
+    sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
     widths = [_width(heading) for heading in headings]
     for row in rows[:200]:
         widths = [max(width, _width(as_text(v))) for width, v in zip(widths, row, strict=True)]

@@ -162,7 +162,7 @@ def _judge(page: Page, context: Context, cells: dict[int, Cell], row: int) -> No
     for column, cell in open_cells.items():
         hidden = "（非表示の行・列にあります）" if cell.hidden else ""
         expected = (
-            f"表の中の値か、契約にある行（表の外に残った値です。ページ番号や目盛りではありませんか）{hidden}"
+            f"表の中の値か、様式にある行（表の外に残った値です。ページ番号や目盛りではありませんか）{hidden}"
         )
         context.findings.fault((page.number, row, column), cell, "表の外", expected, "stray_cell")
 
@@ -198,7 +198,7 @@ def _unknown_sheet(page: Page, context: Context) -> None:
         if cell.value is not None and context.outside.recognise(cell.text) is None
     ]
     if strays:
-        expected = "契約にある表のあるシート、または契約の ignoreSheets にあるシート"
+        expected = "様式にある表のあるシート（読み取らなくてよいシートなら、消して出し直してください）"
         context.findings.fault((page.number, 0, 0), strays[0], page.sheet.name, expected, "unknown_sheet")
 
 

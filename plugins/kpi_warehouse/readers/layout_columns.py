@@ -88,7 +88,7 @@ class ColumnCompiler:
             expected = f"一度だけの見出し（{place} にも同じ見出しがあります）"
             self._fault(second, expected, "duplicate_heading")
         for heading in found.unknown:
-            expected = f"契約にある見出し（{'、'.join(spec.name_ja for spec in self.table.columns)}）"
+            expected = f"様式にある見出し（{'、'.join(spec.name_ja for spec in self.table.columns)}）"
             self._drift(self.layout.drift.new_column, heading, expected, "new_column")
         readable = self._missing()
         by_kind: dict[str, list[tuple[ColumnSpec, int]]] = {}

@@ -83,8 +83,8 @@ class CodeList:
             get_close_matches(search_key(text), list(self._labels), 3, 0.4) if self._asked <= _HINTS else []
         )
         if near:
-            return f"契約にある項目（近いもの：{'、'.join(self._labels[each] for each in near)}）"
-        return f"契約にある項目（{'、'.join(list(self._labels.values())[:10])}）"
+            return f"様式にある項目（近いもの：{'、'.join(self._labels[each] for each in near)}）"
+        return f"様式にある項目（{'、'.join(list(self._labels.values())[:10])}）"
 
 
 class Words:

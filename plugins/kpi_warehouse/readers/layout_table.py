@@ -207,7 +207,8 @@ class TableReader:
     ) -> tuple[str, str] | None:
         """Keep what one label says; what was expected, and a code, where it says nothing known."""
         if not text:
-            return None if spec.optional else ("空でない項目名", "blank_label")
+            wanted = f"{spec.name_ja}（空欄になっています）"
+            return None if spec.optional else (wanted, "blank_label")
         if spec.kind != "axis":
             problem = self._period_label(line, spec, column, cell, text)
             return (problem, "unreadable_period") if problem else None

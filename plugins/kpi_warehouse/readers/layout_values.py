@@ -87,7 +87,7 @@ class ValueReader:
         self.mark_status = dict(value.mark_status) if value else {}
         self._texts: dict[str, Content] = {}
         listed = "、".join(f"「{mark}」" for mark in self.marks)
-        self.expected_ja = "数値" + (f"、または契約にある記号（{listed}）" if listed else "")
+        self.expected_ja = "数値" + (f"、または様式にある記号（{listed}）" if listed else "")
 
     def read(self, cell: Cell) -> Content:
         """What a cell says. Never raises."""

@@ -32,10 +32,10 @@ from kpi_warehouse.errors import KpiError, SourceUnavailable
 from kpi_warehouse.settings import settings
 from kpi_warehouse.sources.inbox_names import (
     FileFeed,
+    given_name,
     is_skipped,
     is_skipped_folder,
     match_name,
-    readable_name,
 )
 from kpi_warehouse.warehouse.reception import Seen, note_seen
 
@@ -144,7 +144,7 @@ class Inbox:
                 relative = path.removeprefix(self._root).lstrip("/")
                 # A name in another encoding cannot be kept as text; its bytes are spelled out.
                 place = relative.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-                name = readable_name(relative.rpartition("/")[2])
+                name = given_name(relative.rpartition("/")[2])
                 found.append(
                     (Seen(name, f"{self.shown}/{place}", int(entry["size"] or 0), _mtime(entry)), path)
                 )

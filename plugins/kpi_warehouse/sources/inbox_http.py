@@ -22,7 +22,7 @@ import urllib3
 
 from kpi_warehouse.errors import SourceRefused, SourceUnavailable
 from kpi_warehouse.sources.files import LARGEST_BYTES, Arrival
-from kpi_warehouse.sources.inbox_names import name_fault, readable_name
+from kpi_warehouse.sources.inbox_names import given_name, name_fault
 from kpi_warehouse.warehouse.reception import Seen, note_pulled, validators_of
 
 CONNECT_SECONDS = 10.0
@@ -174,7 +174,7 @@ def _shown(url: str) -> str:
 
 
 def _name_of(url: str, feed: str, content_type: str) -> str:
-    name = readable_name(unquote(urlsplit(url).path).rpartition("/")[2])
+    name = given_name(unquote(urlsplit(url).path).rpartition("/")[2])
     if name_fault(name) is None and name.casefold().endswith(tuple(_SUFFIXES.values())):
         return name
     return feed + next((suffix for kind, suffix in _SUFFIXES.items() if kind in content_type), "")

@@ -1,7 +1,7 @@
 """File names: which files of an inbox are meant for us, and which contract a name belongs to.
 
 Names are compared after NFKC (macOS writes か and ゙ apart, Windows users type full-width brackets) and without regard to
-case. A name is never used as a path here: what was listed is what is read.
+case; people are shown the name as they gave it. A name is never used as a path here: what was listed is what is read.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from difflib import SequenceMatcher
 from typing import Protocol, TypeVar
 
 SKIPPED_FOLDERS = ("返却", "処理済")
+_ENDING = re.compile(r"[.．]\w{1,10}\Z")
 _UNFINISHED = (".part", ".tmp", ".temp", ".partial", ".filepart", ".crdownload", ".download", ".swp", ".lock")
 _OF_THE_SYSTEM = ("thumbs.db", "desktop.ini")
 # What people add to a name that they send again; the contract's name is looked for without it, too.
@@ -59,13 +60,23 @@ class FileFeed(Protocol):
 Feed = TypeVar("Feed", bound=FileFeed)
 
 
-def readable_name(raw: str) -> str:
-    """A name as people read it: NFKC, and CP932 bytes that an old tool left in it as the letters they are."""
+def given_name(raw: str) -> str:
+    """A name as its author wrote it, for people, with its ending in narrow letters.
+
+    CP932 bytes that an old tool left in it become the letters they are.
+    """
     if any("\udc80" <= sign <= "\udcff" for sign in raw):
         try:
             raw = os.fsencode(raw).decode("cp932")
         except (UnicodeError, ValueError):
             raw = os.fsencode(raw).decode("utf-8", "replace")
+    composed = unicodedata.normalize("NFC", raw).strip()
+    return _ENDING.sub(lambda found: unicodedata.normalize("NFKC", found[0]), composed)
+
+
+def readable_name(raw: str) -> str:
+    """A name as it is compared: as given, and NFKC with single spaces."""
+    raw = given_name(raw)
     # A full-width slash is a letter of a name; folded it would look like a path.
     folded = "".join(
         part if part in "／＼" else unicodedata.normalize("NFKC", part) for part in re.split("([／＼])", raw)
@@ -104,11 +115,12 @@ def shown_name(name: str) -> str:
 
 
 def match_name(name: str, feeds: Sequence[Feed]) -> Feed | str:
-    """The one contract that a name belongs to, else why there is none: a sentence for the division."""
-    fault = name_fault(name)
+    """The one contract that a name as given belongs to, else why there is none: a sentence for the division."""
+    folded = readable_name(name)
+    fault = name_fault(name) or name_fault(folded)
     if fault:
         return f"「{shown_name(name)}」：{fault}。名前を付け直して、もう一度入れてください。"
-    names = {name.casefold(), _without_revision(name).casefold()}
+    names = {folded.casefold(), _without_revision(folded).casefold()}
     found = [feed for feed in feeds if any(_matches(own, feed) for own in names)]
     if len(found) == 1:
         return found[0]
@@ -119,7 +131,7 @@ def match_name(name: str, feeds: Sequence[Feed]) -> Feed | str:
         )
     close = sorted(
         (feed for feed in feeds if feed.source.file_names),
-        key=lambda feed: -SequenceMatcher(None, feed.title_ja, name).ratio(),
+        key=lambda feed: -SequenceMatcher(None, feed.title_ja, folded).ratio(),
     )
     more = len(close) - LISTED_CANDIDATES
     return (
