@@ -357,7 +357,9 @@ def publish(load_id: int) -> Published:
         opened = closed = 0
         known_from = None
         if changed:
-            written = write_history(current.connection, contract, load_id, changed)
+            written = write_history(
+                current.connection, contract, load_id, changed, held=bool(load["held_rows"])
+            )
             opened, closed, known_from = written.opened, written.closed, written.known_from
         settle_held(current.connection, contract, load_id)
         ended = settle_corrections(current.connection, load_id)

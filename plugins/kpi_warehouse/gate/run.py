@@ -233,24 +233,24 @@ def _suite_findings(contract: Contract, load_id: int, changed: list[date], *, wh
     options = "-crole%3Dkpi_loader%20-csearch_path%3Dstage%20-cwork_mem%3D256MB%20-cjit%3Doff"
     url += ("&" if "?" in url else "?") + f"options={options}"
 
-    def check_schema() -> list[Any]:
+    longest, *others = compiled.sweeps()
+
+    def check_others() -> tuple[list[Any], list[Any]]:
         with open_batch(url, table) as batch:
-            return validate(compiled.schema(), batch)
+            schema = validate(compiled.schema(), batch)
+            prepared.result()
+            return schema, [result for sweep in others for result in validate(sweep, batch)]
 
     # The longest query of the rules keeps one core of the server; what does not depend on it is asked beside it.
     with ThreadPoolExecutor(2) as beside:
         prepared = beside.submit(_prepare, contract, load_id, accepted_feeds(contract))
         with open_batch(url, table) as batch:
-            schema = beside.submit(check_schema)
+            asked_beside = beside.submit(check_others)
             prepared.result()
-            (sweep,) = validate(compiled.sweep(), batch)
-            findings = [_schema_finding(result) for result in schema.result()]
-            broken = [row["rule"] for row in sweep.result.get("details", {}).get("broken", [])]
-            if not sweep.success and not broken:
-                raise ContractError(
-                    f"{contract.path.name}: 検査の SQL を実行できません：{_exception(sweep.exception_info)}",
-                    "contract.rule_sql",
-                )
+            swept = validate(longest, batch)
+            schema, swept_beside = asked_beside.result()
+            findings = [_schema_finding(result) for result in schema]
+            broken = [name for result in [*swept, *swept_beside] for name in _broken_rules(contract, result)]
             single = {}
             if broken:
                 for name, result in zip(broken, validate(compiled.single(broken), batch), strict=True):
@@ -270,6 +270,21 @@ def _suite_findings(contract: Contract, load_id: int, changed: list[date], *, wh
             )
         )
     return findings
+
+
+def _broken_rules(contract: Contract, sweep: Any) -> list[str]:
+    """Names of the rules that a sweep found broken.
+
+    Raises:
+        ContractError: the SQL of a rule cannot be run.
+    """
+    broken = [row["rule"] for row in sweep.result.get("details", {}).get("broken", [])]
+    if not sweep.success and not broken:
+        raise ContractError(
+            f"{contract.path.name}: 検査の SQL を実行できません：{_exception(sweep.exception_info)}",
+            "contract.rule_sql",
+        )
+    return broken
 
 
 def _prepare(contract: Contract, load_id: int, accepted: set[str]) -> None:

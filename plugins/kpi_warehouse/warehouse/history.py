@@ -133,9 +133,16 @@ def settle_held(
 
 
 def write_history(
-    connection: psycopg.Connection, contract: Contract, load_id: int, periods: list[PeriodDigest]
+    connection: psycopg.Connection,
+    contract: Contract,
+    load_id: int,
+    periods: list[PeriodDigest],
+    *,
+    held: bool,
 ) -> Written:
     """Make the staged rows of these periods current. Rows held back by the gate keep their last accepted value.
+
+    `held` says whether the gate held any row of the load; without, no time is spent on looking for them.
 
     Must run inside the transaction that took `lock_history`. Writes `ops.period_digest` for every period without held
     rows, so that a period with held rows is looked at again next time.
@@ -167,7 +174,6 @@ def write_history(
         "load_id": sql.Literal(load_id),
         "known_from": sql.Literal(known_from),
     }
-    held = _exists(connection, sql.SQL("{stage} where held_by is not null").format(**parts))
     if occupied:
         opened, closed = _write_difference(connection, contract, parts, periods, held=held)
     else:
@@ -195,9 +201,17 @@ def write_history(
 def _write_all(
     connection: psycopg.Connection, contract: Contract, parts: dict[str, sql.Composable], months: list[date]
 ) -> int:
-    """Periods never seen before: insert as they arrived. Into an empty history the index is built afterwards (3× faster)."""
+    """Periods never seen before: insert as they arrived. Into an empty history the index is built afterwards (3× faster).
+
+    An empty table is also given a new file: where nothing follows the server (`wal_level = minimal`), rows of a file that
+    the transaction itself made are written once, not to the log as well.
+    """
     empty = not _exists(connection, sql.SQL("{raw}").format(**parts))
     if empty:
+        connection.execute(sql.SQL("lock table {raw} in access exclusive mode").format(**parts))
+        empty = not _exists(connection, sql.SQL("{raw}").format(**parts))
+    if empty:
+        connection.execute(sql.SQL("truncate {raw}").format(**parts))
         connection.execute(sql.SQL("drop index {}").format(sql.Identifier("raw", current_index(contract))))
     opened = connection.execute(
         sql.SQL(

@@ -137,7 +137,7 @@ def create_stage(connection: psycopg.Connection, contract: Contract, load_id: in
 
 
 def copy_statement(contract: Contract, load_id: int) -> sql.Composed:
-    """The COPY that takes `PageRows.copy_text`."""
+    """The COPY that takes `RowBlock.copy_text`."""
     return sql.SQL("copy {} ({}) from stdin").format(
         stage_table(contract, load_id), names(contract.stage_columns)
     )
