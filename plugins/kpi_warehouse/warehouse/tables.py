@@ -118,15 +118,15 @@ def create_current_index(connection: psycopg.Connection, contract: Contract) -> 
 def create_stage(connection: psycopg.Connection, contract: Contract, load_id: int) -> sql.Composed:
     """Make the load's empty stage table (dropping an earlier try) and return its COPY statement.
 
-    Unlogged: it can be made again from landing at any time, so it costs no WAL. `held_by` names the rule that holds a
-    row back.
+    Unlogged: it can be made again from landing at any time, so it costs no WAL; and no autovacuum, which would come
+    between the verbs of a load. `held_by` names the rule that holds a row back.
     """
     kinds = {column.name: column.sql_type for column in contract.columns} | contract.source.place_columns
     columns = contract.stage_columns
     table = stage_table(contract, load_id)
     connection.execute(sql.SQL("drop table if exists {} cascade").format(table))
     connection.execute(
-        sql.SQL("create unlogged table {} ({}, held_by text)").format(
+        sql.SQL("create unlogged table {} ({}, held_by text) with (autovacuum_enabled = off)").format(
             table,
             sql.SQL(", ").join(
                 sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kinds[name])) for name in columns
