@@ -1,7 +1,7 @@
 """Landed e-Stat pages → rows of a stage table.
 
 A process fetches the next page from landing while it inflates, decodes and sends this one, a few hundred rows at a time;
-several processes take every n-th page each. Memory is bounded by two compressed pages a process, whatever the table's size.
+several processes take a part of the pages each. Memory is bounded by two compressed pages a process, whatever the table's size.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 from isal import isal_zlib
 
@@ -47,7 +48,8 @@ def stage_pages(
         UnreadableValue: a page holds what the contract does not know; with page, row and text.
         StorageFailed: landing has lost or damaged a page.
     """
-    shares = [share for start in range(processes) if (share := pages[start::processes])]
+    borders = [0, *share_borders(len(pages), processes), len(pages)]
+    shares = [pages[first:last] for first, last in pairwise(borders) if first < last]
     if len(shares) <= 1:
         return sum(_stage_share(contract, load_id, periods, share) for share in shares)
     fork = multiprocessing.get_context("fork")
@@ -55,6 +57,14 @@ def stage_pages(
         running = [pool.submit(_stage_share, contract, load_id, periods, share) for share in shares[1:]]
         own = _stage_share(contract, load_id, periods, shares[0])
         return own + sum(share.result() for share in running)
+
+
+def share_borders(pages: int, processes: int) -> list[int]:
+    """Where one process's share of the pages ends and the next one's begins: numbers of pages, from 1, without the last.
+
+    Each share is a run of pages, so that the rows of a stage table can be read again in the order in which they arrived.
+    """
+    return sorted({pages * share // processes for share in range(1, processes)} - {0, pages})
 
 
 def _end_with_parent() -> None:
