@@ -19,7 +19,7 @@ from kpi_warehouse.contract import Contract, EstatSource, contracts, estat_sourc
 from kpi_warehouse.errors import GateRejected, KpiError
 from kpi_warehouse.gate.run import judge, record
 from kpi_warehouse.gate.verdict import Verdict
-from kpi_warehouse.readers.estat_pages import LandedPage, stage_pages
+from kpi_warehouse.readers.estat_pages import LandedPage, share_borders, stage_pages
 from kpi_warehouse.settings import settings
 from kpi_warehouse.sources.estat import EstatClient
 from kpi_warehouse.sources.estat_plan import make_plan, months_between
@@ -357,7 +357,14 @@ def publish(load_id: int) -> Published:
         opened = closed = 0
         known_from = None
         if changed:
-            written = write_history(current.connection, contract, load_id, changed)
+            written = write_history(
+                current.connection,
+                contract,
+                load_id,
+                changed,
+                held=bool(load["held_rows"]),
+                page_borders=_page_borders(current.connection, load_id),
+            )
             opened, closed, known_from = written.opened, written.closed, written.known_from
         settle_held(current.connection, contract, load_id)
         ended = settle_corrections(current.connection, load_id)
@@ -373,6 +380,13 @@ def publish(load_id: int) -> Published:
 
             taken(current, load["held_rows"] or 0, state, ended)
     return Published(load_id, state, opened, closed, load["held_rows"] or 0)
+
+
+def _page_borders(connection: psycopg.Connection, load_id: int) -> list[int]:
+    """Where the shares met that processes staged side by side; had they others, the rows only lie in less good an order."""
+    row = connection.execute("select count(*) from ops.load_page where load_id = %s", [load_id]).fetchone()
+    assert row is not None
+    return share_borders(row[0], settings().stage_processes)
 
 
 def _overtaken(connection: psycopg.Connection, load: dict[str, Any]) -> bool:

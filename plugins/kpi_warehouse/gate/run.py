@@ -7,6 +7,7 @@ then the contract's suite on the periods that changed. A delivery that changes n
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
@@ -53,7 +54,7 @@ def judge(
         # Of a first load everything is new: the digests are not needed to know what to judge, so both are made at once.
         with ThreadPoolExecutor(1) as beside:
             coming = beside.submit(_digest_beside, contract, load_id)
-            suite = _suite_findings(contract, load_id, [], whole=True)
+            suite = _suite_findings(contract, load_id)
             periods = coming.result()
     changed = [entry.period for entry in periods if entry.changed]
     findings = [_coverage_kept(accepted, periods)]
@@ -67,7 +68,7 @@ def judge(
         findings.append(_keys_unique(connection, contract, load_id))
         connection.commit()
     if sound and accepted:
-        suite = _suite_findings(contract, load_id, changed, whole=len(changed) == len(periods))
+        suite = _suite_findings(contract, load_id, periods)
     findings = known_failures_applied(contract, [*findings, *suite, *said])
     broken = [finding for finding in findings if not finding.success]
     if any(finding.severity == "critical" and finding.scope == "table" for finding in broken):
@@ -223,34 +224,38 @@ def _keys_unique(connection: psycopg.Connection, contract: Contract, load_id: in
     )
 
 
-def _suite_findings(contract: Contract, load_id: int, changed: list[date], *, whole: bool) -> list[Finding]:
-    """Run the contract's suite on the changed periods. Importing GX takes seconds, so only who gates pays for it."""
+def _suite_findings(contract: Contract, load_id: int, periods: Sequence[PeriodDigest] = ()) -> list[Finding]:
+    """Run the contract's suite on the changed ones of these periods, or on everything where none is unchanged.
+
+    Importing GX takes seconds, so only who gates pays for it.
+    """
     from kpi_warehouse.gate.suite import accepted_feeds, compile_contract, open_batch, validate
 
     compiled = compile_contract(contract, load_id)
-    table = stage_name(contract, load_id) if whole else _changed_view(contract, load_id, changed)
+    whole = all(entry.changed for entry in periods)
+    table = stage_name(contract, load_id) if whole else _changed_view(contract, load_id, periods)
     url = sqlalchemy_url(warehouse_url())
     options = "-crole%3Dkpi_loader%20-csearch_path%3Dstage%20-cwork_mem%3D256MB%20-cjit%3Doff"
     url += ("&" if "?" in url else "?") + f"options={options}"
 
-    def check_schema() -> list[Any]:
+    longest, *others = compiled.sweeps()
+
+    def check_others() -> tuple[list[Any], list[Any]]:
         with open_batch(url, table) as batch:
-            return validate(compiled.schema(), batch)
+            schema = validate(compiled.schema(), batch)
+            prepared.result()
+            return schema, [result for sweep in others for result in validate(sweep, batch)]
 
     # The longest query of the rules keeps one core of the server; what does not depend on it is asked beside it.
     with ThreadPoolExecutor(2) as beside:
         prepared = beside.submit(_prepare, contract, load_id, accepted_feeds(contract))
         with open_batch(url, table) as batch:
-            schema = beside.submit(check_schema)
+            asked_beside = beside.submit(check_others)
             prepared.result()
-            (sweep,) = validate(compiled.sweep(), batch)
-            findings = [_schema_finding(result) for result in schema.result()]
-            broken = [row["rule"] for row in sweep.result.get("details", {}).get("broken", [])]
-            if not sweep.success and not broken:
-                raise ContractError(
-                    f"{contract.path.name}: 検査の SQL を実行できません：{_exception(sweep.exception_info)}",
-                    "contract.rule_sql",
-                )
+            swept = validate(longest, batch)
+            schema, swept_beside = asked_beside.result()
+            findings = [_schema_finding(result) for result in schema]
+            broken = [name for result in [*swept, *swept_beside] for name in _broken_rules(contract, result)]
             single = {}
             if broken:
                 for name, result in zip(broken, validate(compiled.single(broken), batch), strict=True):
@@ -272,6 +277,21 @@ def _suite_findings(contract: Contract, load_id: int, changed: list[date], *, wh
     return findings
 
 
+def _broken_rules(contract: Contract, sweep: Any) -> list[str]:
+    """Names of the rules that a sweep found broken.
+
+    Raises:
+        ContractError: the SQL of a rule cannot be run.
+    """
+    broken = [row["rule"] for row in sweep.result.get("details", {}).get("broken", [])]
+    if not sweep.success and not broken:
+        raise ContractError(
+            f"{contract.path.name}: 検査の SQL を実行できません：{_exception(sweep.exception_info)}",
+            "contract.rule_sql",
+        )
+    return broken
+
+
 def _prepare(contract: Contract, load_id: int, accepted: set[str]) -> None:
     """What the rules' queries need: statistics of the new table, and the history of every feed they compare with."""
     with connect() as connection:
@@ -282,16 +302,23 @@ def _prepare(contract: Contract, load_id: int, accepted: set[str]) -> None:
                 ensure_raw(connection, find_contract(settings().contracts, feed))
 
 
-def _changed_view(contract: Contract, load_id: int, changed: list[date]) -> str:
-    """A view of the changed periods, dropped with the stage table: a query given to GX would be fetched as a whole first."""
+def _changed_view(contract: Contract, load_id: int, periods: Sequence[PeriodDigest]) -> str:
+    """A view of the changed periods, dropped with the stage table: a query given to GX would be fetched as a whole first.
+
+    It names those that are fewer, the changed or the others: every scan of the suite looks every row up in that list.
+    """
     view = f"{stage_name(contract, load_id)}_changed"
+    changed = [entry.period for entry in periods if entry.changed]
+    others = [entry.period for entry in periods if not entry.changed]
+    few, condition = (others, "<> all") if len(others) < len(changed) else (changed, "= any")
     with connect() as connection:
         connection.execute(
-            sql.SQL("create or replace view {} as select * from {} where {} = any({}::date[])").format(
+            sql.SQL("create or replace view {} as select * from {} where {} {} ({}::date[])").format(
                 sql.Identifier("stage", view),
                 stage_table(contract, load_id),
                 sql.Identifier(contract.period.name),
-                sql.Literal(changed),
+                sql.SQL(condition),
+                sql.Literal(few),
             )
         )
     return view

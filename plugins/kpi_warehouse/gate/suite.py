@@ -1,8 +1,9 @@
 """Contract → Great Expectations suite.
 
-Two suites come from one contract, which ask everything in few scans: the **schema** (required columns, closed code lists),
-which GX bundles into one query, and the **sweep**, one query that counts the violations of every rule.
-When the sweep finds a rule broken, that rule alone is asked again as an expectation of its own, with its failing rows:
+Suites come from one contract, which ask everything in few scans: the **schema** (required columns, closed code lists),
+which GX bundles into one query, and the **sweeps**, queries that count the violations of every rule: one for the rules that
+prove the key, which have to sort out every row and take longest, one for all others, so that the server can work on both.
+When a sweep finds a rule broken, that rule alone is asked again as an expectation of its own, with its failing rows:
 what is broken is small, what is sound is large.
 """
 
@@ -70,16 +71,23 @@ class Compiled:
     schema_expectations: list[Expectation]
     queries: dict[str, str]
     rules: dict[str, Rule]
-    sweep_query: str
+    sweep_queries: tuple[str, ...]
 
     def schema(self) -> ExpectationSuite:
         """What each column must be."""
         return ExpectationSuite(name="schema", expectations=self.schema_expectations)
 
-    def sweep(self) -> ExpectationSuite:
-        """One expectation over all rules."""
-        sweep = ExpectNoRuleBroken(unexpected_rows_query=self.sweep_query, severity=FailureSeverity.CRITICAL)
-        return ExpectationSuite(name="sweep", expectations=[sweep])
+    def sweeps(self) -> list[ExpectationSuite]:
+        """One expectation over all rules of a sweep; the longest comes first."""
+        return [
+            ExpectationSuite(
+                name="sweep",
+                expectations=[
+                    ExpectNoRuleBroken(unexpected_rows_query=query, severity=FailureSeverity.CRITICAL)
+                ],
+            )
+            for query in self.sweep_queries
+        ]
 
     def single(self, names: list[str]) -> ExpectationSuite:
         """One expectation for each of these rules."""
@@ -105,23 +113,30 @@ def compile_contract(contract: Contract, load_id: int = 0) -> Compiled:
         implied.append(_accepted_kept(contract))
     rules = {rule.name: rule for rule in (*contract.rules, *implied)}
     queries = {name: _standalone(contract, rule, load_id) for name, rule in rules.items()}
-    return Compiled(_schema_expectations(contract), queries, rules, _sweep_query(contract, rules, load_id))
+    proving = {name: rule for name, rule in rules.items() if rule.proves_key}
+    others = {name: rule for name, rule in rules.items() if not rule.proves_key}
+    sweeps = tuple(_sweep_query(contract, part, load_id) for part in (proving, others) if part)
+    return Compiled(_schema_expectations(contract), queries, rules, sweeps)
 
 
 def _sweep_query(contract: Contract, rules: dict[str, Rule], load_id: int) -> str:
     """The broken rules and how often each is: one scan for all rules about single rows, and what each other rule needs."""
-    by_row, counts = [], []
+    by_row: dict[str, str] = {}
+    counts: list[str] = []
     for name, rule in rules.items():
         if match := _ROW_RULE.fullmatch(_query(contract, rule)):
-            by_row.append(f'count(*) filter (where {match["condition"]}) as "{name}"')
-            counts.append(f"select '{name}' as rule, \"{name}\" as violations from by_row")
+            by_row[name] = f'count(*) filter (where {match["condition"]}) as "{name}"'
         else:
             counts.append(
                 f"select '{name}' as rule, count(*) as violations from ({_resolve(contract, rule, load_id)}) as q"
             )
-    views = _views(contract, " ".join(_query(contract, rule) for rule in rules.values()))
     if by_row:
-        views += f", by_row as materialized (select {', '.join(by_row)} from changed)"
+        counted_names = ", ".join(f"('{name}', \"{name}\")" for name in by_row)
+        counts.append(
+            f"select c.rule, c.violations from (select {', '.join(by_row.values())} from changed) as r"
+            f" cross join lateral (values {counted_names}) as c (rule, violations)"
+        )
+    views = _views(contract, " ".join(_query(contract, rule) for rule in rules.values()))
     counted = "\nunion all\n".join(counts)
     return f"{views} select rule, violations from ({counted}) as counted where violations > 0"
 

@@ -7,8 +7,10 @@ digest tells the periods that differ from what was last accepted, and a set diff
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import pairwise
 
 import psycopg
 from psycopg import sql
@@ -133,9 +135,19 @@ def settle_held(
 
 
 def write_history(
-    connection: psycopg.Connection, contract: Contract, load_id: int, periods: list[PeriodDigest]
+    connection: psycopg.Connection,
+    contract: Contract,
+    load_id: int,
+    periods: list[PeriodDigest],
+    *,
+    held: bool,
+    page_borders: Sequence[int] = (),
 ) -> Written:
     """Make the staged rows of these periods current. Rows held back by the gate keep their last accepted value.
+
+    `held` says whether the gate held any row of the load; without, no time is spent on looking for them. `page_borders` are
+    the last pages of each run of pages but the last one, where several were staged side by side: in an empty history the
+    runs are laid one behind the other.
 
     Must run inside the transaction that took `lock_history`. Writes `ops.period_digest` for every period without held
     rows, so that a period with held rows is looked at again next time.
@@ -167,11 +179,10 @@ def write_history(
         "load_id": sql.Literal(load_id),
         "known_from": sql.Literal(known_from),
     }
-    held = _exists(connection, sql.SQL("{stage} where held_by is not null").format(**parts))
     if occupied:
         opened, closed = _write_difference(connection, contract, parts, periods, held=held)
     else:
-        opened, closed = _write_all(connection, contract, parts, months), 0
+        opened, closed = _write_all(connection, contract, parts, months, page_borders), 0
         analyze(connection, raw)
     connection.execute(
         sql.SQL(
@@ -193,22 +204,49 @@ def write_history(
 
 
 def _write_all(
-    connection: psycopg.Connection, contract: Contract, parts: dict[str, sql.Composable], months: list[date]
+    connection: psycopg.Connection,
+    contract: Contract,
+    parts: dict[str, sql.Composable],
+    months: list[date],
+    page_borders: Sequence[int],
 ) -> int:
-    """Periods never seen before: insert as they arrived. Into an empty history the index is built afterwards (3× faster)."""
+    """Periods never seen before: insert as they arrived. Into an empty history the index is built afterwards (3× faster).
+
+    An empty table is also given a new file: where nothing follows the server (`wal_level = minimal`), rows of a file that
+    the transaction itself made are written once, not to the log as well.
+    """
     empty = not _exists(connection, sql.SQL("{raw}").format(**parts))
     if empty:
+        connection.execute(sql.SQL("lock table {raw} in access exclusive mode").format(**parts))
+        empty = not _exists(connection, sql.SQL("{raw}").format(**parts))
+    if empty:
+        connection.execute(sql.SQL("truncate {raw}").format(**parts))
         connection.execute(sql.SQL("drop index {}").format(sql.Identifier("raw", current_index(contract))))
+    rows = sql.SQL(
+        "select {staged}, {load_id}, {known_from} from {stage} as s where s.{period} = any(%s) and s.held_by is null"
+    ).format(**parts)
+    runs = [rows + run for run in _page_runs(page_borders if empty else ())]
     opened = connection.execute(
-        sql.SQL(
-            "insert into {raw} ({columns}) select {staged}, {load_id}, {known_from} from {stage} as s"
-            " where s.{period} = any(%s) and s.held_by is null"
-        ).format(**parts),
-        [months],
+        sql.SQL("insert into {raw} ({columns}) ").format(**parts) + sql.SQL(" union all ").join(runs),
+        [months] * len(runs),
     ).rowcount
     if empty:
         create_current_index(connection, contract)
     return opened
+
+
+def _page_runs(borders: Sequence[int]) -> list[sql.Composable]:
+    """Conditions that cut the pages at the borders; every page meets exactly one."""
+    page = sql.Identifier("s", "source_page")
+    conditions = []
+    for after, last in pairwise([None, *borders, None]):
+        condition: sql.Composable = sql.SQL("")
+        if after is not None:
+            condition += sql.SQL(" and {} > {}").format(page, sql.Literal(after))
+        if last is not None:
+            condition += sql.SQL(" and {} <= {}").format(page, sql.Literal(last))
+        conditions.append(condition)
+    return conditions
 
 
 def _same(column: Column) -> sql.Composed:

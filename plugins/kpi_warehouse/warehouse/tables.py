@@ -105,12 +105,17 @@ def ensure_raw(connection: psycopg.Connection, contract: Contract) -> None:
 
 
 def create_current_index(connection: psycopg.Connection, contract: Contract) -> None:
-    """One current row per key, kept by the database itself."""
+    """One current row per key, kept by the database itself.
+
+    In the order in which e-Stat serves, newest month first: rows that lie in the order of an index are sorted in a third of
+    the time when it is built.
+    """
+    period, *axes = contract.key_names
     connection.execute(
         sql.SQL("create unique index if not exists {} on {} ({}) where known_to = 'infinity'").format(
             sql.Identifier(current_index(contract)),
             raw_table(contract),
-            names(contract.key_names),
+            sql.SQL(", ").join([sql.SQL("{} desc").format(sql.Identifier(period)), names(axes)]),
         )
     )
 
@@ -118,15 +123,15 @@ def create_current_index(connection: psycopg.Connection, contract: Contract) -> 
 def create_stage(connection: psycopg.Connection, contract: Contract, load_id: int) -> sql.Composed:
     """Make the load's empty stage table (dropping an earlier try) and return its COPY statement.
 
-    Unlogged: it can be made again from landing at any time, so it costs no WAL. `held_by` names the rule that holds a
-    row back.
+    Unlogged: it can be made again from landing at any time, so it costs no WAL; and no autovacuum, which would come
+    between the verbs of a load. `held_by` names the rule that holds a row back.
     """
     kinds = {column.name: column.sql_type for column in contract.columns} | contract.source.place_columns
     columns = contract.stage_columns
     table = stage_table(contract, load_id)
     connection.execute(sql.SQL("drop table if exists {} cascade").format(table))
     connection.execute(
-        sql.SQL("create unlogged table {} ({}, held_by text)").format(
+        sql.SQL("create unlogged table {} ({}, held_by text) with (autovacuum_enabled = off)").format(
             table,
             sql.SQL(", ").join(
                 sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kinds[name])) for name in columns
@@ -137,7 +142,7 @@ def create_stage(connection: psycopg.Connection, contract: Contract, load_id: in
 
 
 def copy_statement(contract: Contract, load_id: int) -> sql.Composed:
-    """The COPY that takes `PageRows.copy_text`."""
+    """The COPY that takes `RowBlock.copy_text`."""
     return sql.SQL("copy {} ({}) from stdin").format(
         stage_table(contract, load_id), names(contract.stage_columns)
     )
