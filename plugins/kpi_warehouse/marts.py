@@ -26,11 +26,11 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from kpi_warehouse.contract import contracts
+from kpi_warehouse.contract import feeds, find_contract
 from kpi_warehouse.errors import BuildFailed, KpiError, LoadConflict, StorageFailed
 from kpi_warehouse.marts_dbt import Node, build_into
 from kpi_warehouse.marts_memory import remember
-from kpi_warehouse.marts_swap import MARTS, NEXT, drop_retired, drop_schemas, schemas, swap
+from kpi_warehouse.marts_swap import MARTS, NEXT, drop_retired, drop_schemas, schemas, set_aside, swap
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.tables import ensure_raw
@@ -148,41 +148,45 @@ def _alone() -> Iterator[psycopg.Connection]:
 
 def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: bool) -> Built:
     started = time.monotonic()
-    schema = f"marts_asof_{as_of:%Y%m%dt%H%M%S}" if as_of else NEXT
-    _clear_away(connection, schema)
+    schema = f"marts_asof_{as_of:%Y%m%dt%H%M%S}" if as_of else MARTS
+    _clear_away(connection)
     _ensure_sources()
     inputs = _inputs(connection)
     published = None if force or as_of else _published_from(connection, inputs)
     if published is not None:
         return Built(published, "unchanged", (), time.monotonic() - started, MARTS)
 
-    build_id = _open(connection, as_of, schema if as_of else MARTS, inputs)
+    build_id = _open(connection, as_of, schema, inputs)
     try:
-        nodes = build_into(schema, as_of, inputs.code_version)
+        nodes = build_into(NEXT, as_of, inputs.code_version)
         _record(connection, build_id, nodes)
         _raise_failures(nodes)
         with connection.transaction():
-            connection.execute(
-                sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(f"{schema}_seeds"))
-            )
+            drop_schemas(connection, f"{NEXT}_seeds")
             if as_of is None:
                 remember(connection, NEXT, build_id)
                 swap(connection, build_id)
+            else:
+                set_aside(connection, schema)
             _close(connection, build_id, "published")
     except KpiError as error:
         _close(connection, build_id, "failed", error.message_ja)
         if as_of is not None:
-            drop_schemas(connection, schema, f"{schema}_seeds")
+            drop_schemas(connection, NEXT, f"{NEXT}_seeds")
         raise
     drop_retired(connection)
-    return Built(build_id, "published", nodes, time.monotonic() - started, schema if as_of else MARTS)
+    return Built(build_id, "published", nodes, time.monotonic() - started, schema)
 
 
 def _ensure_sources() -> None:
-    """Make the empty table of a feed that was never loaded: the marts show it as not published."""
+    """Make the empty table of a feed that was never loaded: the marts show it as not published.
+
+    Contracts whose table is there are not read: a load has compared the two, and reading all of them takes as long as a model.
+    """
     with connect("kpi_loader") as connection:
-        for contract in contracts(settings().contracts):
-            ensure_raw(connection, contract)
+        rows = connection.execute("select tablename from pg_tables where schemaname = 'raw'").fetchall()
+        for feed in sorted(feeds(settings().contracts) - {name for (name,) in rows}):
+            ensure_raw(connection, find_contract(settings().contracts, feed))
 
 
 def _inputs(connection: psycopg.Connection) -> _Inputs:
@@ -242,7 +246,7 @@ def _published_from(connection: psycopg.Connection, inputs: _Inputs) -> int | No
     return int(row[0])
 
 
-def _clear_away(connection: psycopg.Connection, schema: str) -> None:
+def _clear_away(connection: psycopg.Connection) -> None:
     """Remove what a killed build left. We hold the lock, so nobody is building."""
     with connection.transaction():
         connection.execute(
@@ -254,7 +258,7 @@ def _clear_away(connection: psycopg.Connection, schema: str) -> None:
             " where state = 'building'",
             ["途中で止まりました。"],
         )
-    drop_schemas(connection, schema, f"{schema}_seeds")
+    drop_schemas(connection, NEXT, f"{NEXT}_seeds")
     drop_retired(connection)
 
 
