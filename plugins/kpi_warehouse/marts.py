@@ -38,6 +38,7 @@ from kpi_warehouse.warehouse.tables import ensure_raw
 BUILD_LOCK = 0x4B50_4942
 WAIT_FOR_OTHER_BUILD = "10min"
 AS_OF_KEPT_DAYS = 7
+SEEDS = f"{NEXT}_seeds"
 SOURCE_SUFFIXES = {".sql", ".yml", ".csv", ".md"}
 
 
@@ -158,11 +159,16 @@ def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: boo
 
     build_id = _open(connection, as_of, schema, inputs)
     try:
-        nodes = build_into(NEXT, as_of, inputs.code_version)
+        seeded = _has_seeds(connection, inputs.code_version)
+        nodes = build_into(NEXT, as_of, inputs.code_version, seeded=seeded)
         _record(connection, build_id, nodes)
         _raise_failures(nodes)
         with connection.transaction():
-            drop_schemas(connection, f"{NEXT}_seeds")
+            connection.execute(
+                sql.SQL("comment on schema {} is {}").format(
+                    sql.Identifier(SEEDS), sql.Literal(inputs.code_version)
+                )
+            )
             if as_of is None:
                 remember(connection, NEXT, build_id)
                 swap(connection, build_id)
@@ -172,7 +178,7 @@ def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: boo
     except KpiError as error:
         _close(connection, build_id, "failed", error.message_ja)
         if as_of is not None:
-            drop_schemas(connection, NEXT, f"{NEXT}_seeds")
+            drop_schemas(connection, NEXT)
         raise
     drop_retired(connection)
     return Built(build_id, "published", nodes, time.monotonic() - started, schema)
@@ -258,8 +264,22 @@ def _clear_away(connection: psycopg.Connection) -> None:
             " where state = 'building'",
             ["途中で止まりました。"],
         )
-    drop_schemas(connection, NEXT, f"{NEXT}_seeds")
+    drop_schemas(connection, NEXT)
     drop_retired(connection)
+
+
+def _has_seeds(connection: psycopg.Connection, code_version: str) -> bool:
+    """Whether the seeds of this very code are there, whole; what is there of another, or of a killed build, is dropped.
+
+    They are the same for every build of one code, so that the first one to pass its tests leaves them, with that code's name.
+    """
+    row = connection.execute(
+        "select obj_description(oid) from pg_namespace where nspname = %s", [SEEDS]
+    ).fetchone()
+    if row == (code_version,):
+        return True
+    drop_schemas(connection, SEEDS)
+    return False
 
 
 def _open(connection: psycopg.Connection, as_of: datetime | None, schema: str, inputs: _Inputs) -> int:

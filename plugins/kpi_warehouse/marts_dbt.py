@@ -42,17 +42,18 @@ class Node:
         return self.status in {"error", "fail", "runtime error"}
 
 
-def build_into(schema: str, as_of: datetime | None, code_version: str) -> tuple[Node, ...]:
+def build_into(schema: str, as_of: datetime | None, code_version: str, *, seeded: bool) -> tuple[Node, ...]:
     """Build and test every node into `schema`; dbt's unit tests run with the tests of the code, not here.
 
     Args:
         code_version: what the project's files are; as long as they stay, dbt need not parse them again.
+        seeded: the seeds are there already.
 
     Raises:
         BuildFailed: dbt could not run at all (the project does not parse, no connection).
     """
     parsed = settings().home / "dbt" / f"{schema} {code_version}.msgpack"
-    command = ("build", "--exclude-resource-types", "unit_test", "exposure")
+    command = ("build", "--exclude-resource-types", "unit_test", "exposure", *(["seed"] if seeded else []))
     return invoke(schema, *command, parsed=parsed, as_of=as_of)
 
 
