@@ -1,4 +1,4 @@
-{#- One build lives in one schema (`marts_next`, or one of its own for an as-of build); its seeds in `<schema>_seeds`. -#}
+{#- One build is made in one schema (`marts_next`); its seeds in `<schema>_seeds`, which the next build of the same code uses again. -#}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {%- if custom_schema_name is none -%}
         {{ target.schema }}

@@ -210,6 +210,11 @@ def contracts(folder: Path) -> tuple[Contract, ...]:
     return tuple(load_contract(path) for path in paths)
 
 
+def feeds(folder: Path) -> set[str]:
+    """The feeds of a folder, by the names of their contracts; none is read."""
+    return {path.name.removesuffix(".odcs.yaml") for path in folder.glob("*.odcs.yaml")}
+
+
 def find_contract(folder: Path, feed: str) -> Contract:
     """The contract of one feed.
 

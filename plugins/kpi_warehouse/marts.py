@@ -26,11 +26,11 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from kpi_warehouse.contract import contracts
+from kpi_warehouse.contract import feeds, find_contract
 from kpi_warehouse.errors import BuildFailed, KpiError, LoadConflict, StorageFailed
 from kpi_warehouse.marts_dbt import Node, build_into
 from kpi_warehouse.marts_memory import remember
-from kpi_warehouse.marts_swap import MARTS, NEXT, drop_retired, drop_schemas, schemas, swap
+from kpi_warehouse.marts_swap import MARTS, NEXT, drop_retired, drop_schemas, schemas, set_aside, swap
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.ledger import KILLED_BUILD_JA
@@ -39,6 +39,7 @@ from kpi_warehouse.warehouse.tables import ensure_raw
 BUILD_LOCK = 0x4B50_4942
 WAIT_FOR_OTHER_BUILD = "10min"
 AS_OF_KEPT_DAYS = 7
+SEEDS = f"{NEXT}_seeds"
 SOURCE_SUFFIXES = {".sql", ".yml", ".csv", ".md"}
 
 
@@ -149,41 +150,50 @@ def _alone() -> Iterator[psycopg.Connection]:
 
 def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: bool) -> Built:
     started = time.monotonic()
-    schema = f"marts_asof_{as_of:%Y%m%dt%H%M%S}" if as_of else NEXT
-    _clear_away(connection, schema)
+    schema = f"marts_asof_{as_of:%Y%m%dt%H%M%S}" if as_of else MARTS
+    _clear_away(connection)
     _ensure_sources()
     inputs = _inputs(connection)
     published = None if force or as_of else _published_from(connection, inputs)
     if published is not None:
         return Built(published, "unchanged", (), time.monotonic() - started, MARTS)
 
-    build_id = _open(connection, as_of, schema if as_of else MARTS, inputs)
+    build_id = _open(connection, as_of, schema, inputs)
     try:
-        nodes = build_into(schema, as_of, inputs.code_version)
+        seeded = _has_seeds(connection, inputs.code_version)
+        nodes = build_into(NEXT, as_of, inputs.code_version, seeded=seeded)
         _record(connection, build_id, nodes)
         _raise_failures(nodes)
         with connection.transaction():
             connection.execute(
-                sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(f"{schema}_seeds"))
+                sql.SQL("comment on schema {} is {}").format(
+                    sql.Identifier(SEEDS), sql.Literal(inputs.code_version)
+                )
             )
             if as_of is None:
                 remember(connection, NEXT, build_id)
                 swap(connection, build_id)
+            else:
+                set_aside(connection, schema)
             _close(connection, build_id, "published")
     except KpiError as error:
         _close(connection, build_id, "failed", error.message_ja)
         if as_of is not None:
-            drop_schemas(connection, schema, f"{schema}_seeds")
+            drop_schemas(connection, NEXT)
         raise
     drop_retired(connection)
-    return Built(build_id, "published", nodes, time.monotonic() - started, schema if as_of else MARTS)
+    return Built(build_id, "published", nodes, time.monotonic() - started, schema)
 
 
 def _ensure_sources() -> None:
-    """Make the empty table of a feed that was never loaded: the marts show it as not published."""
+    """Make the empty table of a feed that was never loaded: the marts show it as not published.
+
+    Contracts whose table is there are not read: a load has compared the two, and reading all of them takes as long as a model.
+    """
     with connect("kpi_loader") as connection:
-        for contract in contracts(settings().contracts):
-            ensure_raw(connection, contract)
+        rows = connection.execute("select tablename from pg_tables where schemaname = 'raw'").fetchall()
+        for feed in sorted(feeds(settings().contracts) - {name for (name,) in rows}):
+            ensure_raw(connection, find_contract(settings().contracts, feed))
 
 
 def _inputs(connection: psycopg.Connection) -> _Inputs:
@@ -243,7 +253,7 @@ def _published_from(connection: psycopg.Connection, inputs: _Inputs) -> int | No
     return int(row[0])
 
 
-def _clear_away(connection: psycopg.Connection, schema: str) -> None:
+def _clear_away(connection: psycopg.Connection) -> None:
     """Remove what a killed build left. We hold the lock, so nobody is building."""
     with connection.transaction():
         connection.execute(
@@ -255,8 +265,22 @@ def _clear_away(connection: psycopg.Connection, schema: str) -> None:
             " where state = 'building'",
             [KILLED_BUILD_JA],
         )
-    drop_schemas(connection, schema, f"{schema}_seeds")
+    drop_schemas(connection, NEXT)
     drop_retired(connection)
+
+
+def _has_seeds(connection: psycopg.Connection, code_version: str) -> bool:
+    """Whether the seeds of this very code are there, whole; what is there of another, or of a killed build, is dropped.
+
+    They are the same for every build of one code, so that the first one to pass its tests leaves them, with that code's name.
+    """
+    row = connection.execute(
+        "select obj_description(oid) from pg_namespace where nspname = %s", [SEEDS]
+    ).fetchone()
+    if row == (code_version,):
+        return True
+    drop_schemas(connection, SEEDS)
+    return False
 
 
 def _open(connection: psycopg.Connection, as_of: datetime | None, schema: str, inputs: _Inputs) -> int:

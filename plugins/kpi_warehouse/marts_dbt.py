@@ -21,6 +21,9 @@ from kpi_warehouse.warehouse.connection import warehouse_url
 
 # What dbt appends to a message for the author of a macro; of no use to a reader of the message.
 _TRACES = ("\n  > in macro", "\n  compiled code at")
+# Nothing that dbt commits has to outlive a crash before the swap commits, and that commit waits for all before it. Compiling a
+# query costs more than it saves here, on a server that would do so.
+_SESSION = "-c synchronous_commit=off -c jit=off"
 
 
 @dataclass(frozen=True)
@@ -39,34 +42,38 @@ class Node:
         return self.status in {"error", "fail", "runtime error"}
 
 
-def build_into(schema: str, as_of: datetime | None, code_version: str) -> tuple[Node, ...]:
+def build_into(schema: str, as_of: datetime | None, code_version: str, *, seeded: bool) -> tuple[Node, ...]:
     """Build and test every node into `schema`; dbt's unit tests run with the tests of the code, not here.
 
     Args:
         code_version: what the project's files are; as long as they stay, dbt need not parse them again.
+        seeded: the seeds are there already.
 
     Raises:
         BuildFailed: dbt could not run at all (the project does not parse, no connection).
     """
-    variables = {"as_of": as_of.isoformat() if as_of else ""}
-    # As-of builds have variables of their own each, for which dbt would parse anew in any case.
-    parsed = settings().home / "dbt" / f"{schema} {code_version}.msgpack" if as_of is None else None
-    command = ("build", "--exclude-resource-types", "unit_test", "exposure", "--vars", json.dumps(variables))
-    return invoke(schema, *command, parsed=parsed)
+    parsed = settings().home / "dbt" / f"{schema} {code_version}.msgpack"
+    command = ("build", "--exclude-resource-types", "unit_test", "exposure", *(["seed"] if seeded else []))
+    return invoke(schema, *command, parsed=parsed, as_of=as_of)
 
 
-def invoke(schema: str, *command: str, parsed: Path | None = None) -> tuple[Node, ...]:
+def invoke(
+    schema: str, *command: str, parsed: Path | None = None, as_of: datetime | None = None
+) -> tuple[Node, ...]:
     """Run one dbt command that ends in nodes (build, run, test) with `schema` as its target.
 
     Args:
         parsed: where the parsed project is kept between processes; None parses it anew. What dbt does not recognise as
-            its own (another version, profile or variables) it passes over.
+            its own (another version or profile) it passes over.
+        as_of: the variable of this name when the models are compiled. The project is parsed without it, so that no
+            instant costs a parse of its own: what nodes there are, and how they hang together, must not depend on it.
 
     Raises:
         BuildFailed: see `build_into`.
     """
     from dbt.artifacts.schemas.run import RunExecutionResult
     from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
 
     project = str(settings().project / "dbt_project")
     parsing = ["--no-partial-parse"]
@@ -77,14 +84,18 @@ def invoke(schema: str, *command: str, parsed: Path | None = None) -> tuple[Node
         tempfile.TemporaryDirectory(prefix="kpi-dbt-") as scratch,
         _environment(_connection_settings(schema)),
     ):
-        outcome = dbtRunner().invoke(
-            [
-                *(*parsing, "--no-write-json", "--log-level", "none", "--log-level-file", "none"),
-                *command,
-                *("--project-dir", project, "--profiles-dir", project),
-                *("--target-path", f"{scratch}/target", "--log-path", f"{scratch}/logs"),
-            ]
+        before = (*parsing, "--no-write-json", "--log-level", "none", "--log-level-file", "none")
+        places = (
+            *("--project-dir", project, "--profiles-dir", project),
+            *("--target-path", f"{scratch}/target", "--log-path", f"{scratch}/logs"),
         )
+        if as_of is None:
+            outcome = dbtRunner().invoke([*before, *command, *places])
+        else:
+            outcome = dbtRunner().invoke([*before, "parse", *places])
+            if isinstance(outcome.result, Manifest):
+                variables = ("--vars", json.dumps({"as_of": as_of.isoformat()}))
+                outcome = dbtRunner(outcome.result).invoke([*before, *command, *variables, *places])
         if parsed is not None:
             _keep(Path(scratch, "target", "partial_parse.msgpack"), parsed)
     if not isinstance(outcome.result, RunExecutionResult):
@@ -125,7 +136,7 @@ def _explain(result: Any) -> str:
 
 
 def _connection_settings(schema: str) -> dict[str, str]:
-    """Environment that `dbt_project/profiles.yml` reads. dbt hides variables with its secret prefix."""
+    """Environment that `dbt_project/profiles.yml` and libpq read. dbt hides variables with its secret prefix."""
     parts = conninfo_to_dict(warehouse_url())
     wanted = {
         "KPI_DBT_HOST": parts.get("host"),
@@ -135,6 +146,7 @@ def _connection_settings(schema: str) -> dict[str, str]:
         "KPI_DBT_SSLMODE": parts.get("sslmode"),
         "DBT_ENV_SECRET_KPI_PASSWORD": parts.get("password"),
         "KPI_DBT_SCHEMA": schema,
+        "PGOPTIONS": _SESSION,
     }
     return {name: str(value) for name, value in wanted.items() if value is not None}
 

@@ -49,6 +49,14 @@ def swap(connection: psycopg.Connection, build_id: int) -> None:
     _grant(connection, JAPANESE, f"表と列の名前が日本語の同じ表（構築番号 {build_id}）。Excel・ODBC 用。")
 
 
+def set_aside(connection: psycopg.Connection, name: str) -> None:
+    """`marts_next` becomes the schema `name`, in place of one of that name; BI does not see it. Runs inside the caller's transaction."""
+    drop_schemas(connection, name)
+    connection.execute(
+        sql.SQL("alter schema {} rename to {}").format(sql.Identifier(NEXT), sql.Identifier(name))
+    )
+
+
 def heading(comment: str) -> str:
     """The Japanese name of a relation or column: the head of its comment."""
     return HEADING_ENDS.split(comment, maxsplit=1)[0]

@@ -16,7 +16,9 @@ from psycopg.rows import dict_row
 
 from kpi_warehouse import marts
 from kpi_warehouse.errors import BuildFailed, KpiError
+from kpi_warehouse.marts_swap import schemas
 from kpi_warehouse.settings import settings
+from kpi_warehouse.warehouse.connection import connect
 
 LATER = FIRST_KNOWN + timedelta(days=30)
 BUILD = [sys.executable, "-c", "from kpi_warehouse import marts; print(marts.build().state)"]
@@ -45,11 +47,15 @@ def loader(deliveries: Deliveries) -> psycopg.Connection:
 
 @pytest.fixture
 def broken(deliveries: Deliveries, loader: psycopg.Connection) -> Iterator[Deliveries]:
-    """A history that no gate would have let through: a net that is not in − out."""
+    """A history that no gate would have let through: a net that is not in − out, a flow from a prefecture that is none."""
     loader.execute(
         "update raw.estat_migration_monthly set persons = persons + 1"
         " where area_code = %s and indicator_code = '04' and period = '2024-12-01'",
         [KUMAMOTO],
+    )
+    loader.execute(
+        "update raw.estat_migration_flow_monthly set origin_area_code = '99000'"
+        " where origin_area_code = '47000' and period = '2024-09-01'"
     )
     yield deliveries
 
@@ -116,6 +122,10 @@ def test_an_as_of_build_leaves_the_marts_alone(deliveries: Deliveries, loader: p
     deliveries.publish_moves(months_of_2025(-2333), known_from=LATER)
     built = marts.build(LATER)
     assert built.schema_name == f"marts_asof_{LATER:%Y%m%dt%H%M%S}"
+    shown = "select actual_period_label from {}.mart_kpi_board where kpi_id = 'K12'"
+    with connect("kpi_transformer") as connection:
+        assert connection.execute(shown.format(built.schema_name)).fetchall() == [("2025年",)]  # type: ignore[arg-type]
+        assert not schemas(connection, r"marts\_next")
     assert k12()["actual_period_label"] == "2024年"
     assert marts.sweep() == 0
     loader.execute("update ops.build set started_at = started_at - interval '8 days' where as_of is not null")
@@ -151,6 +161,7 @@ def test_a_failed_test_leaves_the_marts_as_they_were(loader: psycopg.Connection)
     with pytest.raises(BuildFailed, match="net_is_in_minus_out") as failure:
         marts.build(force=True)
     assert "転入超過数＝転入者数−転出者数" in failure.value.message_ja
+    assert "fct_migration_flow_monthly_codes_known" in failure.value.message_ja
     assert k12()["actual_value"] == -1542
     [(state, error)] = loader.execute(
         "select state, error from ops.build order by build_id desc limit 1"

@@ -42,6 +42,8 @@ def test_readers_see_one_build_and_no_error_during_swaps(warehouse: str) -> None
 
     def read() -> None:
         with connect("kpi_transformer", autocommit=True) as reader:
+            # BI's own role: a swap must not lose its grants for an instant.
+            reader.execute("set role kpi_reader")
             while not stop.is_set():
                 try:
                     (builds,) = reader.execute(JOIN).fetchone() or ((),)

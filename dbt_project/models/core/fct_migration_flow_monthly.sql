@@ -13,15 +13,19 @@ marks as (
 
 ),
 
+-- The month is written out once here, not once for each of its 6,486 flows.
 quality as (
 
-    select * from {{ ref('int_feed_month_quality') }}
+    select
+        *,
+        to_char(month, 'YYYY-MM') as period_id
+    from {{ ref('int_feed_month_quality') }}
     where feed = 'estat_migration_flow_monthly'
 
 )
 
 select
-    to_char(flows.month, 'YYYY-MM') as period_id,
+    coalesce(quality.period_id, to_char(flows.month, 'YYYY-MM')) as period_id,
     flows.origin_area_code,
     flows.destination_area_code,
     flows.sex_code,

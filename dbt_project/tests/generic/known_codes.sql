@@ -1,0 +1,37 @@
+{#- Every value of these columns is a key of the relation it points to (`relations`, column: {to, field}), a code that
+    `dim_status` explains (`domains`, column: domain) or one of a list (`values`, column: list). One scan for all of them: what
+    dbt's own tests ask column by column is asked here of a table of millions of rows. -#}
+{% test known_codes(model, relations={}, domains={}, values={}) %}
+
+{%- set known = {} -%}
+{%- for column, key in relations.items() -%}
+    {%- do known.update({column: 'select known.' ~ key.field ~ ' from ' ~ key.to ~ ' as known'}) -%}
+{%- endfor -%}
+{%- for column, domain in domains.items() -%}
+    {%- do known.update({column: "select known.code from " ~ ref('dim_status') ~ " as known where known.domain = '" ~ domain ~ "'"}) -%}
+{%- endfor -%}
+{%- for column, codes in values.items() -%}
+    {%- do known.update({column: "'" ~ codes | join("', '") ~ "'"}) -%}
+{%- endfor %}
+
+with unknown as (
+    select {{ known | join(', ') }}
+    from {{ model }}
+    where
+        {%- for column, codes in known.items() %}
+        {{ 'or ' if not loop.first }}{{ column }} not in ({{ codes }})
+        {%- endfor %}
+)
+
+{% for column, codes in known.items() -%}
+select distinct
+    '{{ column }}' as column_name,
+    {{ column }} as code
+from unknown
+where {{ column }} not in ({{ codes }})
+{%- if not loop.last %}
+union all
+{% endif %}
+{%- endfor %}
+
+{% endtest %}
