@@ -7,6 +7,7 @@ import io
 import json
 import re
 import unicodedata
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,21 @@ def test_columns_in_another_order_say_the_same() -> None:
         for each in (reading(SCHOOLS), turned)
     ]
     assert values[0] == values[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "place", "said"),
+    [
+        pytest.param(HOUSES, {"D5": "１９人"}, "D5", (19, "人", None, None), id="I25"),
+        pytest.param(HOUSES, {}, "G8", (None, "人", None, "※"), id="I30"),
+        pytest.param(HOUSES, {"A8": "空き家バンク登録のための調査等"}, "F8", (173, "人", None, None), id="I31"),
+        pytest.param(EVENTS, {}, "E5", (Decimal("1.2"), "倍", "約", None), id="I28"),
+        pytest.param(PROGRESS, {"F15": "1,000 万ｍ３", "G15": "R9年度"}, "F15", (1000, "万㎥", None, None), id="I26 I27"),
+    ],
+)  # fmt: skip
+def test_the_reader_understands(name: str, cells: Cells, place: str, said: tuple[Any, ...]) -> None:
+    row = next(row for row in reading(name, cells).rows if row.source_cell.partition("!")[2] == place)
+    assert (row.value, row.unit, row.qualifier, row.value_mark) == said
 
 
 def test_the_expo_of_february_is_of_the_fiscal_year_before() -> None:
