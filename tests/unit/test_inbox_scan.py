@@ -18,6 +18,7 @@ import pytest
 from kpi_warehouse.errors import SourceUnavailable
 from kpi_warehouse.settings import settings
 from kpi_warehouse.sources.files import Arrival, FileMoved, scan
+from kpi_warehouse.warehouse.reception import Seen, note_seen
 from tests.unit.inbox_places import FEEDS, NAME, PASSWORD, USER, body, sftp_server
 
 
@@ -97,6 +98,15 @@ def test_a_file_that_grows_is_not_taken(place: Place, warehouse: str) -> None:
             assert scan(place.url, FEEDS) == []
     (arrival,) = scan(place.url, FEEDS)
     assert arrival.read() == content and len(rows(warehouse)) == 1
+
+
+def test_a_look_that_takes_long_is_still_one_look(warehouse: str) -> None:
+    file = Seen(NAME, f"in/{NAME}", 1, None)
+    began = time.monotonic() - 60
+    assert note_seen("in", [file], 0.2, began) == []
+    assert note_seen("in", [file], 0.2, began) == []
+    time.sleep(0.25)
+    assert [each.file_name for each in note_seen("in", [file], 0.2, time.monotonic())] == [NAME]
 
 
 def test_a_file_that_changes_between_look_and_read_is_not_taken(place: Place) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -80,7 +81,7 @@ def scan(inbox_url: str, contracts: Sequence[FileFeed]) -> list[Arrival]:
         SourceUnavailable: the inbox cannot be listed.
         StorageFailed: the database cannot be reached.
     """
-    inbox = Inbox(inbox_url)
+    inbox, listed_at = Inbox(inbox_url), time.monotonic()
     listed = {file.location: (file, path) for file, path in inbox.files()}
     # In the order in which they were written, as far as the place knows it: 最終 before 最終2 whatever their names say.
     files = sorted(
@@ -88,7 +89,7 @@ def scan(inbox_url: str, contracts: Sequence[FileFeed]) -> list[Arrival]:
         key=lambda file: (file.mtime or datetime.max.replace(tzinfo=UTC), file.location),
     )
     arrivals = []
-    for delivery in note_seen(inbox.shown, files, settings().inbox_settle_seconds):
+    for delivery in note_seen(inbox.shown, files, settings().inbox_settle_seconds, listed_at):
         if delivery.state == "unmatched" and isinstance(match_name(delivery.file_name, contracts), str):
             continue
         file, path = listed[delivery.location]

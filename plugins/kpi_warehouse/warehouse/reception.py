@@ -7,6 +7,7 @@ that the next look would not do.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,17 +37,24 @@ class Seen:
     mtime: datetime | None
 
 
-def note_seen(inbox: str, files: Sequence[Seen], settle_seconds: float) -> list[Delivery]:
+def note_seen(inbox: str, files: Sequence[Seen], settle_seconds: float, listed_at: float) -> list[Delivery]:
     """Write down what a look into an inbox found; returns the deliveries that wait for reception.
 
-    These are the files that were seen with the same size and time at least `settle_seconds` ago, in the order of
-    their arrival, and those that matched no contract when they were looked at before (a contract may have come since).
+    These are the files that an earlier look, at least `settle_seconds` before this one, saw with the same size and time, in
+    the order of their arrival, and those that matched no contract when they were looked at before (a contract may have come since).
 
     Args:
         inbox: the address that all locations begin with. Files of it that are gone before they were taken are forgotten.
+        listed_at: `time.monotonic()` when this look began. However long the database then takes, a first look is no second one
+            (with 0 `settle_seconds` the first is enough).
     """
     with connect() as connection:
         connection.execute("select pg_advisory_xact_lock(%s)", [INBOX_LOCK])
+        seen_before = connection.execute(
+            "select clock_timestamp() - make_interval(secs => %s)",
+            [settle_seconds + time.monotonic() - listed_at],
+        ).fetchone()
+        assert seen_before is not None
         locations = [file.location for file in files]
         known = {
             (row[0], row[1], row[2])
@@ -81,8 +89,14 @@ def note_seen(inbox: str, files: Sequence[Seen], settle_seconds: float) -> list[
                 " join unnest(%s::text[], %s::timestamptz[], %s::bigint[]) as f(l, m, b)"
                 " on d.location = f.l and d.mtime is not distinct from f.m and d.bytes = f.b"
                 " where state = 'unmatched' or (state = 'settling'"
-                " and seen_at <= clock_timestamp() - make_interval(secs => %s)) order by delivery_id",
-                [locations, [file.mtime for file in files], [file.bytes for file in files], settle_seconds],
+                " and (%s or seen_at <= %s)) order by delivery_id",
+                [
+                    locations,
+                    [file.mtime for file in files],
+                    [file.bytes for file in files],
+                    settle_seconds == 0,
+                    *seen_before,
+                ],
             )
             .fetchall()
         )
