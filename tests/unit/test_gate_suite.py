@@ -51,3 +51,11 @@ def test_a_condition_on_one_row_is_counted_with_the_others(condition: str) -> No
 )
 def test_what_reaches_beyond_the_row_is_asked_by_itself(query: str) -> None:
     assert not shares_a_scan(query)
+
+
+def test_what_takes_longest_is_swept_by_itself_unless_others_need_its_table() -> None:
+    longest, others = compile_contract(FLOWS, 1).sweep_queries
+    assert "cells_once_and_sexes_sum" in longest
+    assert "marks_known" in others and "cells_once_and_sexes_sum" not in others
+    (all_rules,) = compile_contract(contract_of("estat_migration_monthly"), 1).sweep_queries
+    assert "cells_once" in all_rules and "marks_known" in all_rules

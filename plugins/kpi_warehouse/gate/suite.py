@@ -2,7 +2,7 @@
 
 Suites come from one contract, which ask everything in few scans: the **schema** (required columns, closed code lists),
 which GX bundles into one query, and the **sweeps**, queries that count the violations of every rule: one for the rules that
-prove the key, which have to sort out every row and take longest, one for all others, so that the server can work on both.
+prove the key, which have to sort out every row and take longest, one for all others, so that the server works on both at once.
 When a sweep finds a rule broken, that rule alone is asked again as an expectation of its own, with its failing rows:
 what is broken is small, what is sound is large.
 """
@@ -113,10 +113,25 @@ def compile_contract(contract: Contract, load_id: int = 0) -> Compiled:
         implied.append(_accepted_kept(contract))
     rules = {rule.name: rule for rule in (*contract.rules, *implied)}
     queries = {name: _standalone(contract, rule, load_id) for name, rule in rules.items()}
-    proving = {name: rule for name, rule in rules.items() if rule.proves_key}
-    others = {name: rule for name, rule in rules.items() if not rule.proves_key}
-    sweeps = tuple(_sweep_query(contract, part, load_id) for part in (proving, others) if part)
+    sweeps = tuple(_sweep_query(contract, part, load_id) for part in _swept_together(contract, rules))
     return Compiled(_schema_expectations(contract), queries, rules, sweeps)
+
+
+def _swept_together(contract: Contract, rules: dict[str, Rule]) -> list[dict[str, Rule]]:
+    """The rules that prove the key and all others, or all in one where both need the same intermediate table."""
+    parts = [
+        {name: rule for name, rule in rules.items() if rule.proves_key is proves} for proves in (True, False)
+    ]
+    used = [
+        {
+            view
+            for view in contract.gate_views
+            for rule in part.values()
+            if f"{{{view}}}" in _query(contract, rule)
+        }
+        for part in parts
+    ]
+    return [rules] if used[0] & used[1] else [part for part in parts if part]
 
 
 def _sweep_query(contract: Contract, rules: dict[str, Rule], load_id: int) -> str:
