@@ -24,7 +24,6 @@ cross join lateral (select case verdict when 'flagged' then 'flagged' else 'pass
     where feed = '{feed}' and months.month between period_from and period_to and published_at is not null
     order by load_id desc limit 1) as newest
 """
-_MARK = "case {mark} when '-' then '該当なし' when '***' then '統計数値が得られない' when 'X' then '秘匿' end"
 STATEMENTS = {
     "fct_migration_flow_monthly": f"""
 create table {{schema}}.fct_migration_flow_monthly as
@@ -32,9 +31,11 @@ with quality as ({_QUALITY.format(feed="estat_migration_flow_monthly")})
 select
     to_char(period, 'YYYY-MM') as period_id, origin_area_code, destination_area_code, sex_code, persons::bigint as movers,
     case when persons is null then 'missing' else 'actual' end as value_status,
-    (select label_ja from marts.dim_status where domain = 'missing_mark' and code = persons_mark) as missing_reason,
+    label_ja as missing_reason,
     data_as_of, source_updated_on, known_from as loaded_at, gate_status, held_rows
-from raw.estat_migration_flow_monthly left join quality on period = month
+from raw.estat_migration_flow_monthly
+left join quality on period = month
+left join marts.dim_status on domain = 'missing_mark' and code = persons_mark
 where known_to = 'infinity' and origin_area_code <> destination_area_code
 """,
     "fct_migration_monthly": f"""
@@ -51,9 +52,11 @@ moves as (
 select
     to_char(period, 'YYYY-MM') as period_id, area_code, sex_code, nationality_code, in_migrants, out_migrants, net_migration,
     case when in_migrants + out_migrants + net_migration is null then 'missing' else 'actual' end as value_status,
-    (select label_ja from marts.dim_status where domain = 'missing_mark' and code = mark) as missing_reason,
+    label_ja as missing_reason,
     data_as_of, source_updated_on, loaded_at, gate_status, held_rows
-from moves left join quality on period = month
+from moves
+left join quality on period = month
+left join marts.dim_status on domain = 'missing_mark' and code = mark
 """,
     "mart_migration_monthly": """
 create table {schema}.mart_migration_monthly as
