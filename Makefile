@@ -38,6 +38,7 @@ test: install check  ## everything CI runs
 
 check: install $(TOOLS)/.installed  ## contracts, generated files, lint, types: seconds
 	@$(BIN)/kpi feed check
+	@$(BIN)/kpi marts columns
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/yamllint --strict -c tests/yamllint.yaml .

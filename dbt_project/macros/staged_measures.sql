@@ -1,11 +1,12 @@
-{#- Accepted values of a departmental feed in the shape all of them share; `axes` are its further key columns. -#}
-{% macro staged_measures(feed, axes=[]) %}
+{#- Accepted values of a departmental feed in the shape all of them share; `axes` are its further key columns.
+    `waiting`: instead of those that readers may see, those under embargo. -#}
+{% macro staged_measures(feed, axes=[], waiting=false) %}
 with
 
 in_force as (
 
     select * from {{ source('raw', feed) }}
-    where {{ known_at_as_of() }}
+    where {{ waiting_at_as_of() if waiting else known_at_as_of() }}
 
 )
 
@@ -29,6 +30,7 @@ select
     note,
     source_cell,
     load_id,
-    known_from as loaded_at
+    known_from as loaded_at,
+    public_from
 from in_force
 {% endmacro %}

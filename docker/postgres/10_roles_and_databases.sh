@@ -17,6 +17,21 @@ create role airflow login password :'airflow_password';
 -- The migration sets limits on kpi_reader. It may alter the role, not act as it.
 grant kpi_reader to kpi_owner with admin true, inherit false, set false;
 
+-- PostgreSQL lets everyone keep large objects; kpi_reader may only read. New databases take this over from template1.
+\connect template1
+do $$
+declare
+    every regprocedure;
+begin
+    for every in
+        select oid from pg_proc where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^(lo_|loread$|lowrite$)'
+    loop
+        execute format('revoke execute on function %s from public', every);
+    end loop;
+end
+$$;
+\connect postgres
+
 create database kpi owner kpi_owner;
 create database airflow owner airflow;
 revoke connect, temporary on database kpi, airflow, postgres from public;

@@ -128,6 +128,19 @@ class Sla:
 
 
 @dataclass(frozen=True)
+class Embargo:
+    """Until when the feed's figures are not shown: until `time` (`HH:MM`, Japan) of a day.
+
+    The day is the one that the delivery says (`public_on`), else day `day` of the month `months_after` the month in which a
+    figure's period ends, in a shorter month its last day; None: a figure of which the delivery says no day is shown at once.
+    """
+
+    time: str
+    months_after: int | None = None
+    day: int | None = None
+
+
+@dataclass(frozen=True)
 class Contract:
     """A feed as its contract declares it. `sha256` is of the file's bytes: it tells which text was in force."""
 
@@ -146,6 +159,7 @@ class Contract:
     rules: tuple[Rule, ...]
     gate_views: dict[str, str]
     sla: Sla
+    embargo: Embargo | None
     path: Path
     sha256: str
 

@@ -20,6 +20,7 @@ from kpi_warehouse.contract import (
     Sla,
     SmallCells,
 )
+from kpi_warehouse.contract_embargo import embargo_of
 from kpi_warehouse.contract_file import ContractFile, Key
 from kpi_warehouse.contract_form import form_of
 from kpi_warehouse.contract_layout import layout_of
@@ -57,6 +58,7 @@ MEASURE_COLUMNS = (
     ),
     ("period_end", "期間の末日", "date", "値が及ぶ期間の最後の日。"),
     ("note", "注記", "text", "セルに付された注記。"),
+    ("public_on", "公表日", "date", "この日まで公表しない、と提供に書かれた日。空なら指定なし。"),
 )
 
 
@@ -118,6 +120,7 @@ class _Document:
             if not custom.get(name):
                 file.fault(("description", "customProperties"), None, f"{name}（ライセンスと出典の表記）")
         sla = self._sla()
+        embargo = embargo_of(self.document["slaProperties"], source, file.fault)
         if file.faults:
             return None
         return Contract(
@@ -138,6 +141,7 @@ class _Document:
             rules=rules,
             gate_views=_custom(table).get("gateViews", {}),
             sla=sla,
+            embargo=embargo,
             path=file.path,
             sha256=hashlib.sha256(file.text.encode()).hexdigest(),
         )

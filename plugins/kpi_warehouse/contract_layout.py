@@ -16,7 +16,17 @@ from kpi_warehouse.japanese.areas import Areas
 
 OutsideKind = Literal["title", "unit", "document_date", "as_of", "footnote", "ignored"]
 ColumnKind = Literal[
-    "axis", "period", "period_end", "measure", "value", "unit", "status", "note", "row_total", "ignored"
+    "axis",
+    "period",
+    "period_end",
+    "measure",
+    "value",
+    "unit",
+    "status",
+    "note",
+    "public_on",
+    "row_total",
+    "ignored",
 ]
 Year = Literal["fiscal", "calendar"]
 Policy = Literal["block", "hold", "flag"]

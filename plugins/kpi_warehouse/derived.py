@@ -58,6 +58,7 @@ def _derived() -> dict[Path, str]:
         staging / "_files.generated.yml": _staging_descriptions(known),
         **{staging / f"{STAGED}{contract.feed}.sql": _staging_model(contract) for contract in _files(known)},
         staging / f"{STAGED}measures.sql": _all_measures(known),
+        staging / f"{STAGED}waiting.sql": _waiting(known),
         project / "dbt_project/seeds/file_feeds.csv": _file_feeds(known),
         project / "dbt_project/seeds/feed_codes.csv": _feed_codes(known),
         project / "dbt_project/seeds/small_cells.csv": _small_cells(known),
@@ -95,11 +96,24 @@ def _dbt_sources(known: tuple[Contract, ...]) -> str:
 
 
 def _staging_model(contract: Contract) -> str:
+    return f"-- {HEADER}\n{{{{ {_staged(contract)} }}}}\n"
+
+
+def _staged(contract: Contract, more: str = "") -> str:
+    """The macro call that stages a feed."""
     axes = [column.name for column in contract.axes if column.name not in ("period_kind", "measure_code")]
     listed = ", ".join(f"'{axis}'" for axis in axes)
-    return (
-        f"-- {HEADER}\n{{{{ staged_measures('{contract.feed}'{f', axes=[{listed}]' if axes else ''}) }}}}\n"
-    )
+    return f"staged_measures('{contract.feed}'{f', axes=[{listed}]' if axes else ''}{more})"
+
+
+def _waiting(known: tuple[Contract, ...]) -> str:
+    """The figures under embargo of the feeds that have one; without such a feed, of one that never has any."""
+    files = _files(known)
+    selects = [
+        f"select *\nfrom (\n    {{{{ {_staged(contract, ', waiting=true')} }}}}\n) as {contract.feed}"
+        for contract in [contract for contract in files if contract.embargo] or files[:1]
+    ]
+    return f"-- {HEADER}\n" + "\nunion all\n".join(selects) + "\n"
 
 
 def _all_measures(known: tuple[Contract, ...]) -> str:
@@ -116,6 +130,7 @@ def _staging_descriptions(known: tuple[Contract, ...]) -> str:
     models.append(
         {"name": f"{STAGED}measures", "description": "部署から届くフィードすべての、受け入れた値。"}
     )
+    models.append({"name": f"{STAGED}waiting", "description": "受け入れたが、公表日時の来ていない値。"})
     document = {"version": 2, "models": models}
     return f"# {HEADER}\n{dump_yaml(document)}"
 

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.gate.file_findings import FORM_HELD
 from kpi_warehouse.load import contract_of
+from kpi_warehouse.warehouse import embargo
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.history import lock_history
 from kpi_warehouse.warehouse.tables import names, raw_table
@@ -108,19 +109,26 @@ def _publish(connection: psycopg.Connection, held: Held) -> None:
     same_key = sql.SQL(" and ").join(
         sql.SQL("r.{0} = n.{0}").format(sql.Identifier(name)) for name in contract.key_names
     )
-    new = sql.SQL("jsonb_populate_record(null::{}, %s)").format(raw)
+    (now,) = connection.execute("select clock_timestamp()").fetchone() or (None,)
+    known_from, load_id = sql.Literal(now), sql.Literal(held.load_id)
+    row = sql.SQL("jsonb_populate_record(null::{}, {})").format(raw, sql.Literal(Jsonb(held.row)))
+    public_from = embargo.public_from(contract, "n", known_from)
+    released = sql.SQL("(select {}, {} as public_from from {} as n)").format(
+        names(columns, "n"), public_from, row
+    )
+    if embargo.is_delayed(connection, contract, known_from):
+        embargo.give_way(connection, contract, released, known_from)
     connection.execute(
-        sql.SQL(
-            "update {} as r set known_to = clock_timestamp() from {} as n where r.known_to = 'infinity' and {}"
-        ).format(raw, new, same_key),
-        [Jsonb(held.row)],
+        sql.SQL("update {} as r set known_to = {} from {} as n where r.known_to = 'infinity' and {}").format(
+            raw, known_from, released, same_key
+        )
     )
     connection.execute(
         sql.SQL(
-            "insert into {} ({}, load_id, known_from) select {}, {}, clock_timestamp() from {} as n"
-        ).format(raw, names(columns), names(columns, "n"), sql.Literal(held.load_id), new),
-        [Jsonb(held.row)],
+            "insert into {} ({}, load_id, known_from, public_from) select {}, {}, {}, n.public_from from {} as n"
+        ).format(raw, names(columns), names(columns, "n"), load_id, known_from, released)
     )
+    embargo.note(connection, contract, load_id)
     # What is accepted is no longer what was delivered as a whole, so the period is looked at again next time.
     connection.execute(
         "delete from ops.period_digest where feed = %s and period = %s", [held.feed, held.period]

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -40,6 +40,7 @@ BUILD_LOCK = 0x4B50_4942
 WAIT_FOR_OTHER_BUILD = "10min"
 AS_OF_KEPT_DAYS = 7
 SEEDS = f"{NEXT}_seeds"
+CLOCKS_DIFFER = timedelta(minutes=5)
 SOURCE_SUFFIXES = {".sql", ".yml", ".csv", ".md"}
 
 
@@ -79,6 +80,25 @@ def build(as_of: datetime | None = None, *, force: bool = False) -> Built:
     instant = _past_instant(as_of)
     with _alone() as connection:
         return _build(connection, instant, force=force)
+
+
+def wait_for_embargo() -> datetime:
+    """Sleep until the next embargo ends, if it does so within minutes; returns the instant by the clock of the database.
+
+    Whoever calls this on time may be early: the clocks of two machines differ, and a build that comes a moment too soon would
+    be the last of its day.
+    """
+    with connect("kpi_transformer", autocommit=True) as connection:
+        while True:
+            now, wait = connection.execute(
+                "select clock_timestamp(), extract(epoch from min(public_from) - clock_timestamp())::float8"
+                " from ops.embargo where public_from between clock_timestamp() and clock_timestamp() + %s",
+                [CLOCKS_DIFFER],
+            ).fetchone() or (None, None)
+            if wait is None:
+                assert isinstance(now, datetime)
+                return now
+            time.sleep(max(0.0, wait))
 
 
 def board(as_of: datetime | None = None) -> list[dict[str, Any]]:
@@ -197,7 +217,7 @@ def _ensure_sources() -> None:
 
 
 def _inputs(connection: psycopg.Connection) -> _Inputs:
-    """Taken before dbt reads: a load that finishes meanwhile makes the next build run, at worst in vain."""
+    """Taken before dbt reads: what happens meanwhile (a load, the end of an embargo) makes the next build run, at worst in vain."""
     row = connection.execute(
         """
         with decisions as (
@@ -212,11 +232,15 @@ def _inputs(connection: psycopg.Connection) -> _Inputs:
         ),
         held as (
             select feed, period, count(*) as rows from ops.held_row where state = 'held' group by feed, period
+        ),
+        shown as (
+            select max(public_from) as since from ops.embargo where public_from <= clock_timestamp()
         )
         select
             (select max(published) from decisions),
             (select jsonb_agg(decisions order by feed) from decisions)::text,
-            (select jsonb_agg(held order by feed, period) from held)::text
+            (select jsonb_agg(held order by feed, period) from held)::text,
+            (select since from shown)::text
         """
     ).fetchone()
     assert row is not None

@@ -11,13 +11,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg.conninfo import conninfo_to_dict
 
 from kpi_warehouse.errors import BuildFailed
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import warehouse_url
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
+    from dbt.contracts.graph.manifest import Manifest
 
 # What dbt appends to a message for the author of a macro; of no use to a reader of the message.
 _TRACES = ("\n  > in macro", "\n  compiled code at")
@@ -72,36 +76,24 @@ def invoke(
         BuildFailed: see `build_into`.
     """
     from dbt.artifacts.schemas.run import RunExecutionResult
-    from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
-    project = str(settings().project / "dbt_project")
     parsing = ["--no-partial-parse"]
     if parsed is not None and parsed.exists():
         parsing = ["--partial-parse", "--partial-parse-file-path", str(parsed)]
-    # Artifacts of a run are neither shared between processes nor kept: what matters of them goes to `ops`.
-    with (
-        tempfile.TemporaryDirectory(prefix="kpi-dbt-") as scratch,
-        _environment(_connection_settings(schema)),
-    ):
-        before = (*parsing, "--no-write-json", "--log-level", "none", "--log-level-file", "none")
-        places = (
-            *("--project-dir", project, "--profiles-dir", project),
-            *("--target-path", f"{scratch}/target", "--log-path", f"{scratch}/logs"),
-        )
+    with _scratch() as scratch, _environment(_connection_settings(schema)):
+        before = (*parsing, "--no-write-json")
         if as_of is None:
-            outcome = dbtRunner().invoke([*before, *command, *places])
+            outcome = _dbt(scratch, *before, *command)
         else:
-            outcome = dbtRunner().invoke([*before, "parse", *places])
+            outcome = _dbt(scratch, *before, "parse")
             if isinstance(outcome.result, Manifest):
                 variables = ("--vars", json.dumps({"as_of": as_of.isoformat()}))
-                outcome = dbtRunner(outcome.result).invoke([*before, *command, *variables, *places])
+                outcome = _dbt(scratch, *before, *command, *variables, project=outcome.result)
         if parsed is not None:
             _keep(Path(scratch, "target", "partial_parse.msgpack"), parsed)
     if not isinstance(outcome.result, RunExecutionResult):
-        raise BuildFailed(
-            f"dbt を実行できませんでした：{outcome.exception}", "marts.dbt"
-        ) from outcome.exception
+        raise _not_run(outcome)
     return tuple(
         Node(
             name=result.node.name,
@@ -112,6 +104,60 @@ def invoke(
         )
         for result in outcome.result.results
     )
+
+
+def parse() -> Manifest:
+    """The project as dbt understands it: every node with its configuration and resolved descriptions. Needs no database.
+
+    Raises:
+        BuildFailed: the project does not parse.
+    """
+    from dbt.contracts.graph.manifest import Manifest
+
+    with _scratch() as scratch:
+        outcome = _dbt(scratch, "--no-partial-parse", "--no-write-json", "parse")
+    if not isinstance(outcome.result, Manifest):
+        raise _not_run(outcome)
+    return outcome.result
+
+
+def docs_page(schema: str) -> str:
+    """dbt's documentation of the project, with what is built in `schema`, as one HTML page.
+
+    Raises:
+        BuildFailed: see `build_into`.
+    """
+    with _scratch() as scratch, _environment(_connection_settings(schema)):
+        outcome = _dbt(scratch, "--no-partial-parse", "docs", "generate", "--static")
+        if not outcome.success:
+            raise _not_run(outcome)
+        return Path(scratch, "target", "static_index.html").read_text(encoding="utf-8")
+
+
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """Artifacts of a run are neither shared between processes nor kept: what matters of them goes to `ops`."""
+    return tempfile.TemporaryDirectory(prefix="kpi-dbt-")
+
+
+def _dbt(scratch: str, *command: str, project: Manifest | None = None) -> dbtRunnerResult:
+    """Run one dbt command; `project` is the parsed one, where it need not be parsed again."""
+    from dbt.cli.main import dbtRunner
+
+    folder = str(settings().project / "dbt_project")
+    return dbtRunner(project).invoke(
+        [
+            *("--log-level", "none", "--log-level-file", "none"),
+            *command,
+            *("--project-dir", folder, "--profiles-dir", folder),
+            *("--target-path", f"{scratch}/target", "--log-path", f"{scratch}/logs"),
+        ]
+    )
+
+
+def _not_run(outcome: dbtRunnerResult) -> BuildFailed:
+    failed = BuildFailed(f"dbt を実行できませんでした：{outcome.exception}", "marts.dbt")
+    failed.__cause__ = outcome.exception
+    return failed
 
 
 def _keep(made: Path, kept: Path) -> None:

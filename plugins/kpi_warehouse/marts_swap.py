@@ -19,6 +19,7 @@ READER = "kpi_reader"
 # A BI query may still read the retired tables: it is not waited for, the next build drops them.
 WAIT_FOR_READERS = "2s"
 # What a comment says before any of these is the heading; the rest explains it.
+OLD_VERSION = re.compile(r"_v\d+$")
 HEADING_ENDS = re.compile("[：（。]")
 
 
@@ -103,7 +104,10 @@ def _grant(connection: psycopg.Connection, schema: str, comment: str, *also: str
 
 
 def _make_views(connection: psycopg.Connection) -> None:
-    """A view of every mart under the heads of its comments, with the comments themselves."""
+    """A view of every mart under the heads of its comments, with the comments themselves.
+
+    It reads with the rights of who asks: with its owner's it would show all rows of a mart that shows each reader its own.
+    """
     marts = connection.execute(
         "select c.relname, obj_description(c.oid), array_agg(a.attname::text order by a.attnum),"
         " array_agg(col_description(c.oid, a.attnum) order by a.attnum)"
@@ -113,13 +117,17 @@ def _make_views(connection: psycopg.Connection) -> None:
         [MARTS],
     ).fetchall()
     for mart, about, columns, comments in marts:
-        view = sql.Identifier(JAPANESE, heading(about))
+        # A version that has a successor says the same of itself and stays beside it.
+        old = OLD_VERSION.search(mart)
+        view = sql.Identifier(JAPANESE, heading(about) + (old[0] if old else ""))
         named = sql.SQL(", ").join(
             sql.SQL("{} as {}").format(sql.Identifier(column), sql.Identifier(heading(comment)))
             for column, comment in zip(columns, comments, strict=True)
         )
         connection.execute(
-            sql.SQL("create view {} as select {} from {}").format(view, named, sql.Identifier(MARTS, mart))
+            sql.SQL("create view {} with (security_invoker = true) as select {} from {}").format(
+                view, named, sql.Identifier(MARTS, mart)
+            )
         )
         connection.execute(
             sql.SQL("comment on view {} is {}").format(view, sql.Literal(f"{about}（{MARTS}.{mart}）"))

@@ -20,6 +20,7 @@ from kpi_warehouse.errors import KpiError
 from kpi_warehouse.japanese.periods import read_period
 from kpi_warehouse.japanese.widths import Unreadable
 from kpi_warehouse.warehouse.connection import connect
+from kpi_warehouse.warehouse.embargo import SHOWN
 
 PERIOD_ID = re.compile(r"(?:CY|FY)\d{4}|\d{4}-(?:0[1-9]|1[0-2])|CUM\d{4}-\d{4}|AT\d{4}-\d{2}-\d{2}")
 FILLED_IN = "kpi_progress"
@@ -231,28 +232,29 @@ def _rows(connection: psycopg.Connection, definition: Definition, first: date, l
     query = sql.SQL(
         "select r.period, r.{value} as value, r.{mark} as mark, r.load_id, r.source_page as page, p.sha256, r.known_from"
         " from raw.{feed} as r join ops.load_page as p on p.load_id = r.load_id and p.page = r.source_page"
-        " where r.known_to = 'infinity' and r.period between %s and %s and {conditions} order by r.period"
+        " where {shown} and r.period between %s and %s and {conditions} order by r.period"
     ).format(
         value=sql.Identifier(definition.column),
         mark=sql.Identifier(f"{definition.column}_mark"),
         feed=sql.Identifier(definition.feed),
         conditions=conditions,
+        shown=SHOWN,
     )
     return connection.cursor(row_factory=class_row(Row)).execute(query, [first, last]).fetchall()
 
 
 def _cells_filled_in(connection: psycopg.Connection, kpi: str, period_id: str) -> list[Row]:
     """The cell that the figure was filled in, read in accepted history where the marts say that it is."""
-    query = (
+    query = sql.SQL(
         "select r.period, r.value, r.value_mark as mark, r.load_id, 1 as page, p.sha256, r.known_from, r.source_cell as cell,"
         " r.note, (select u.found from ops.correction_use as u join ops.correction as c using (correction_id)"
         "  where u.load_id = r.load_id and u.outcome = 'applied' and c.place = r.source_cell) as filed"
-        f" from marts.fct_kpi_source_row as s join raw.{FILLED_IN} as r"
-        "  on r.load_id = s.load_id and r.source_cell = s.source_cell and r.kpi_code = s.kpi_id and r.known_to = 'infinity'"
+        " from marts.fct_kpi_source_row as s join {raw} as r"
+        "  on r.load_id = s.load_id and r.source_cell = s.source_cell and r.kpi_code = s.kpi_id and {shown}"
         " join ops.load_page as p on p.load_id = r.load_id and p.page = 1"
         " where s.kpi_id = %s and s.period_id = %s"
-    )
-    return connection.cursor(row_factory=class_row(Row)).execute(query.encode(), [kpi, period_id]).fetchall()
+    ).format(raw=sql.Identifier("raw", FILLED_IN), shown=SHOWN)
+    return connection.cursor(row_factory=class_row(Row)).execute(query, [kpi, period_id]).fetchall()
 
 
 def _load(connection: psycopg.Connection, load_id: int, feed: str) -> Load:

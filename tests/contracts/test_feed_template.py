@@ -129,7 +129,10 @@ def test_the_progress_sheet_is_printed_from_the_catalogue() -> None:
     sheet = made("kpi_progress")[1].worksheets[0]
     assert [sheet.cell(row, 1).value for row in (1, 2)] == ["KPI進捗管理シート", "令和6年10月末現在"]
     head = [cell.value for cell in sheet[5]]
-    assert head == ["KPI番号", "計画", "KPI", "単位", "目標", "実績値", "時点", "値の種類", "備考"]
+    assert head == [
+        *("KPI番号", "計画", "KPI", "単位", "目標"),
+        *("実績値", "時点", "値の種類", "公表日", "備考"),
+    ]
     rows = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=6)]
     assert [row[0] for row in rows] == [kpi.kpi_id for kpi in kpi_catalogue(PROJECT)]
     assert len(rows) == 31 and rows[11][2:5] == [
@@ -140,7 +143,7 @@ def test_the_progress_sheet_is_printed_from_the_catalogue() -> None:
     lists = [rule.formula1 for rule in sheet.data_validations.dataValidation if rule.type == "list"]
     assert lists == ['"実績,累計,年度途中,速報,予定"']
     hints = {rule.promptTitle for rule in sheet.data_validations.dataValidation if rule.prompt}
-    assert hints == {"値", "時点・期間", "備考"}
+    assert hints == {"値", "時点・期間", "公表日", "備考"}
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ FILES = [
     "uij_turn",
     "vacant_house_support",
 ]
-DAGS = sorted([*FEEDS, *FILES, "drill", "maintenance", "marts", "publication"])
+DAGS = sorted([*FEEDS, *FILES, "drill", "embargo", "maintenance", "marts", "publication"])
 KNOWN: dict[str, Contract] = {contract.feed: contract for contract in contracts(settings().contracts)}
 TOKYO = "Asia/Tokyo"
 
@@ -72,7 +72,13 @@ def test_a_division_s_feed_begins_with_an_arrival_and_is_swept_each_hour(dagbag:
 
 @pytest.mark.parametrize(
     ("dag_id", "task_id"),
-    [("marts", "build"), ("maintenance", "sweep"), ("drill", "drill"), ("publication", "publish")],
+    [
+        ("marts", "build"),
+        ("embargo", "build"),
+        ("maintenance", "sweep"),
+        ("drill", "drill"),
+        ("publication", "publish"),
+    ],
 )
 def test_what_serves_all_feeds_is_one_task_each(dagbag: DagBag, dag_id: str, task_id: str) -> None:
     assert list(dagbag.dags[dag_id].task_dict) == [task_id]
@@ -235,6 +241,23 @@ def test_marts_listens_to_what_the_feeds_publish_and_nothing_else(dagbag: DagBag
     assert not any(elsewhere)
 
 
+def test_marts_are_built_at_every_time_of_day_that_lets_figures_out(
+    dagbag: DagBag, scheduled: dict[str, Any], read_dags: Any, tmp_path: Path
+) -> None:
+    from airflow.timetables.base import TimeRestriction
+
+    coming = scheduled["embargo"].timetable.next_dagrun_info_v2(
+        last_dagrun_info=None,
+        restriction=TimeRestriction(pendulum.datetime(2024, 11, 27, 8, 0, tz=TOKYO), None, catchup=True),
+    )
+    assert {feed.embargo.time for feed in KNOWN.values() if feed.embargo} == {"08:30"}
+    assert coming.run_after == pendulum.datetime(2024, 11, 27, 8, 30, tz=TOKYO)
+    assert (
+        dagbag.dags["embargo"].task_dict["build"].outlets == dagbag.dags["marts"].task_dict["build"].outlets
+    )
+    assert read_dags(contracts_in(tmp_path)).dags["embargo"].schedule is None
+
+
 def test_open_data_follows_the_marts_partition_by_partition(dagbag: DagBag) -> None:
     from airflow.sdk import IdentityMapper, PartitionedAssetTimetable
 
@@ -259,7 +282,7 @@ def contracts_in(folder: Path, **changed: tuple[str, str]) -> Path:
 def test_a_draft_has_no_dag_and_marts_does_not_listen_to_it(read_dags: Any, tmp_path: Path) -> None:
     bag = read_dags(contracts_in(tmp_path, **{FLOWS: ("status: active", "status: draft")}))
     assert bag.import_errors == {}
-    assert sorted(bag.dags) == ["drill", MOVES, "maintenance", "marts", "publication"]
+    assert sorted(bag.dags) == ["drill", "embargo", MOVES, "maintenance", "marts", "publication"]
     assert [asset.name for asset in bag.dags["marts"].timetable.asset_condition.objects] == [MOVES]
 
 
@@ -280,7 +303,7 @@ def test_a_typo_in_a_contract_is_an_import_error_with_file_and_line_and_stops_th
     line = next(number for number, text in enumerate(wrong.read_text("utf-8").splitlines(), 1) if new in text)
 
     bag = read_dags(folder)
-    assert sorted(bag.dags) == ["drill", MOVES, "maintenance", "marts", "publication"]
+    assert sorted(bag.dags) == ["drill", "embargo", MOVES, "maintenance", "marts", "publication"]
     assert list(bag.import_errors) == ["contracts.py"]
     shown = bag.import_errors["contracts.py"]
     assert f"{wrong}:" in shown

@@ -26,7 +26,8 @@ def _in_use(server: Running, template: str, home: Path) -> Iterator[str]:
     admin = server.url("postgres", "postgres")
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f"create database {IN_USE} template {template} owner kpi_owner")
-        # What the migration grants on the database itself is not copied with a template.
+        # What the migration grants and revokes on the database itself is not copied with a template.
+        connection.execute(f"revoke create, temporary on database {IN_USE} from public")
         connection.execute(f"grant create, temporary on database {IN_USE} to kpi_transformer, kpi_loader")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("KPI_HOME", str(home))

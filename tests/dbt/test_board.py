@@ -144,21 +144,6 @@ def test_every_relation_and_column_explains_itself_in_japanese(loader: psycopg.C
     assert silent == []
 
 
-def test_bi_reads_the_marts_and_nothing_else(loader: psycopg.Connection) -> None:
-    assert rows(
-        loader,
-        "select nspname from pg_namespace where has_schema_privilege('kpi_reader', oid, 'usage')"
-        r" and nspname !~ '^pg_' and nspname <> 'information_schema' order by 1",
-    ) == [("marts",), ("marts_ja",)]
-    assert rows(
-        loader,
-        "select count(*) filter (where not has_table_privilege('kpi_reader', oid, 'select')),"
-        " count(*) filter (where has_table_privilege('kpi_reader', oid, 'insert, update, delete')),"
-        " count(*) > 0"
-        " from pg_class where relnamespace in ('marts'::regnamespace, 'marts_ja'::regnamespace) and relkind in ('r', 'v')",
-    ) == [(0, 0, True)]
-
-
 def test_every_mart_has_a_view_with_japanese_names_for_excel(loader: psycopg.Connection) -> None:
     marts_there = rows(
         loader,

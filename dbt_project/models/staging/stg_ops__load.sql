@@ -21,5 +21,9 @@ select
     opened_at,
     published_at,
     finished_at,
-    error_ja
+    -- A message quotes cells: of a feed under embargo it could tell what is not public yet.
+    case
+        when embargoed and error_ja is not null then '公表前の値を含みうるため、ここには出しません。'
+        else error_ja
+    end as error_ja
 from loads

@@ -31,6 +31,7 @@ from kpi_warehouse.warehouse.server import EmbeddedServer
 
 # A slow, busy machine needs two minutes; a part that ends is noticed at once.
 START_SECONDS = 300
+SERVING = ("marts", "embargo", "publication", "maintenance", "drill")
 MADE_HERE = ("airflow", "dbt", "run", "logs", "landing", "returned", "mailbox", "publication", "postgres")
 MADE_FILES = ("stack.lock", "stack.json", "stack-secrets.json", "airflow-passwords.json", "airflow-schema")
 # In the environment of a stack that was started for one run.
@@ -303,7 +304,7 @@ def up(stack: Stack) -> int:
 
     stack.end_killed_run()
     if stack.supervisor() is None:
-        dag_ids = [*(contract.feed for contract in feeds()), "marts", "publication", "maintenance", "drill"]
+        dag_ids = [*(contract.feed for contract in feeds()), *SERVING]
         try:
             supervisor = stack.start(lasting=True)
             stack.wait_until_ready(supervisor, set(dag_ids))

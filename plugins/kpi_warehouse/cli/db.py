@@ -47,6 +47,17 @@ def migrate() -> None:
     out.print(f"スキーマの版：{upgrade()}", highlight=False)
 
 
+@app.command(epilog="例：`kpi db roles`　そのあと `kpi db psql -- -c 'grant kpi_draft_kodomo to bi_kodomo'`")
+@reported
+def roles() -> None:
+    """所管ごとの役割（未公表の値を読む権限）を作り、一覧を表示する。"""
+    from kpi_warehouse.draft_roles import draft_roles
+
+    for role in draft_roles():
+        granted = f"　与えた先：{'、'.join(role.members)}" if role.members else ""
+        out.print(f"{role.name:<40}{role.owner_ja}{granted}", highlight=False, markup=False)
+
+
 @app.command(epilog="例：`psql $(kpi db url --reader)`")
 @reported
 def url(

@@ -120,6 +120,7 @@ def _rows(contract: Contract, rows: list[MeasureRow]) -> Iterator[tuple[object, 
             "value_status": row.value_status,
             "period_end": row.period_end,
             "note": row.note,
+            "public_on": row.public_on,
             "source_page": 1,
             "source_cell": row.source_cell,
         }

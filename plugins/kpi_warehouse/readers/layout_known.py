@@ -40,6 +40,7 @@ class Line:
     unit: str | None = None
     status: str | None = None
     note: str | None = None
+    public_on: date | None = None
     sound: bool = True
 
     @property

@@ -133,6 +133,7 @@ class LineValues:
                 line.end or period.end,
                 line.note,
                 cell.place,
+                line.public_on,
             )
             first = add(row, values)
             if first is not None:
@@ -206,6 +207,7 @@ class LineValues:
                 line.end or period.end,
                 note,
                 cell.place,
+                line.public_on,
             )
             first = self.context.add(row, tuple(axes.values()))
             if first is not None:

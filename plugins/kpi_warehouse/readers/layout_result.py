@@ -34,6 +34,7 @@ class MeasureRow(NamedTuple):
     """One number of one cell (a tuple, since a file may hold a million of them).
 
     `period` is the first day and `period_end` the last; exactly one of `value` and `value_mark` is given.
+    `public_on` is the day until which the file says that the value is not to be shown.
     """
 
     period: date
@@ -49,6 +50,7 @@ class MeasureRow(NamedTuple):
     period_end: date
     note: str | None
     source_cell: str
+    public_on: date | None = None
 
 
 @dataclass(frozen=True)

@@ -242,7 +242,7 @@ class TableReader:
         return ""
 
     def _beside(self, line: Line, signs: list[str]) -> None:
-        """Unit, status and notes that stand in columns of their own."""
+        """Unit, status, day of publication and notes that stand in columns of their own."""
         by_kind = self.columns.by_kind
         for _, column in by_kind.get("unit", ()):
             if line.cells[column].value is not None:
@@ -255,6 +255,14 @@ class TableReader:
             if line.status is None:
                 expected = f"{'、'.join(spec.statuses)} のいずれか"
                 self._fault(line.at, column, line.label, expected, "unknown_status")
+        for _, column in by_kind.get("public_on", ()):
+            cell = line.cells[column]
+            if cell.value is not None:
+                read = self.periods.read(cell, self._folded(cell.text))
+                if isinstance(read, str) or read.start != read.end:
+                    self._fault(line.at, column, line.label, "公表する日（例：R6.11.27）", "unreadable_date")
+                else:
+                    line.public_on = read.end
         notes = [self.notes[sign] for sign in signs if sign in self.notes]
         for _, column in by_kind.get("note", ()):
             if line.cells[column].value is not None:

@@ -17,6 +17,7 @@ from psycopg import sql
 
 from kpi_warehouse.contract import Column, Contract
 from kpi_warehouse.errors import GateRejected
+from kpi_warehouse.warehouse import embargo
 from kpi_warehouse.warehouse.tables import (
     analyze,
     create_current_index,
@@ -173,17 +174,19 @@ def write_history(
         "same_key": sql.SQL(" and ").join(
             sql.SQL("r.{0} = c.{0}").format(sql.Identifier(column)) for column in key
         ),
-        "columns": names((*contract.stage_columns, "load_id", "known_from")),
-        "staged": names(contract.stage_columns, "s"),
+        "columns": names((*contract.stage_columns, "load_id", "known_from", "public_from")),
+        "staged": names(contract.stage_columns, "c"),
         "same_said": sql.SQL(" and ").join(_same(column) for column in contract.said_columns),
         "load_id": sql.Literal(load_id),
         "known_from": sql.Literal(known_from),
+        "public_from": embargo.public_from(contract, "c", sql.Literal(known_from)),
     }
     if occupied:
         opened, closed = _write_difference(connection, contract, parts, periods, held=held)
     else:
         opened, closed = _write_all(connection, contract, parts, months, page_borders), 0
         analyze(connection, raw)
+    embargo.note(connection, contract, parts["load_id"])
     connection.execute(
         sql.SQL(
             "insert into ops.period_digest (feed, period, rows, digest, load_id)"
@@ -223,7 +226,8 @@ def _write_all(
         connection.execute(sql.SQL("truncate {raw}").format(**parts))
         connection.execute(sql.SQL("drop index {}").format(sql.Identifier("raw", current_index(contract))))
     rows = sql.SQL(
-        "select {staged}, {load_id}, {known_from} from {stage} as s where s.{period} = any(%s) and s.held_by is null"
+        "select {staged}, {load_id}, {known_from}, {public_from} from {stage} as c"
+        " where c.{period} = any(%s) and c.held_by is null"
     ).format(**parts)
     runs = [rows + run for run in _page_runs(page_borders if empty else ())]
     opened = connection.execute(
@@ -237,7 +241,7 @@ def _write_all(
 
 def _page_runs(borders: Sequence[int]) -> list[sql.Composable]:
     """Conditions that cut the pages at the borders; every page meets exactly one."""
-    page = sql.Identifier("s", "source_page")
+    page = sql.Identifier("c", "source_page")
     conditions = []
     for after, last in pairwise([None, *borders, None]):
         condition: sql.Composable = sql.SQL("")
@@ -274,7 +278,7 @@ def _write_difference(
     connection.execute("set local enable_mergejoin = off")
     connection.execute(
         sql.SQL(
-            "create temporary table opening on commit drop as select c.* from {stage} as c"
+            "create temporary table opening on commit drop as select c.*, {public_from} as public_from from {stage} as c"
             " where c.{period} = any(%s) and c.held_by is null and not exists (select 1 from {raw} as r"
             " where r.known_to = 'infinity' and r.{period} = any(%s) and {same_key} and {same_said})"
         ).format(**parts),
@@ -286,6 +290,8 @@ def _write_difference(
         sql.SQL("{raw} where known_to = 'infinity' and {period} = any(%s)").format(**parts),
         months,
     )
+    if embargo.is_delayed(connection, contract, parts["known_from"]):
+        embargo.give_way(connection, contract, sql.Identifier("opening"), parts["known_from"])
     closed = connection.execute(
         sql.SQL(
             "update {raw} as r set known_to = {known_from} from opening as c where r.known_to = 'infinity' and {same_key}"
@@ -293,7 +299,7 @@ def _write_difference(
     ).rowcount
     opened = connection.execute(
         sql.SQL(
-            "insert into {raw} ({columns}) select {staged}, {load_id}, {known_from} from opening as s"
+            "insert into {raw} ({columns}) select {staged}, {load_id}, {known_from}, c.public_from from opening as c"
         ).format(**parts)
     ).rowcount
     held_new = 0

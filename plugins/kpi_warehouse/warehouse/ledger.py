@@ -69,10 +69,11 @@ def open_load(
             )
         row = connection.execute(
             "insert into ops.load (feed, contract_version, contract_sha256, code_version, requested_period, trigger,"
-            " run_ref, forced, state) values (%s, %s, %s, %s, %s, %s, %s, %s, 'open')"
+            " run_ref, forced, embargoed, state) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, 'open')"
             " on conflict (feed, run_ref) where run_ref is not null do update set"
             " contract_version = excluded.contract_version, contract_sha256 = excluded.contract_sha256,"
-            " code_version = excluded.code_version, forced = excluded.forced, state = 'open', verdict = null,"
+            " code_version = excluded.code_version, forced = excluded.forced,"
+            " embargoed = excluded.embargoed, state = 'open', verdict = null,"
             " error_code = null, error_ja = null, finished_at = null, heartbeat_at = clock_timestamp()"
             " returning load_id",
             [
@@ -84,6 +85,7 @@ def open_load(
                 trigger,
                 run_ref,
                 forced,
+                contract.embargo is not None,
             ],
         ).fetchone()
         assert row is not None

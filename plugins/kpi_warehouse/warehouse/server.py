@@ -24,7 +24,12 @@ from psycopg import sql
 
 from kpi_warehouse.errors import KpiError, StorageFailed
 from kpi_warehouse.settings import Settings
-from kpi_warehouse.warehouse.server_configuration import HOST, choose_port, write_configuration
+from kpi_warehouse.warehouse.server_configuration import (
+    HOST,
+    NO_LARGE_OBJECTS,
+    choose_port,
+    write_configuration,
+)
 from kpi_warehouse.warehouse.server_place import Place
 
 SUPERUSER = "postgres"
@@ -135,9 +140,15 @@ class EmbeddedServer:
                     create = sql.SQL("create database {} owner {}")
                     with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                         connection.execute(create.format(sql.Identifier(name), sql.Identifier(owner)))
+            self._close_large_objects(running, name)
         except psycopg.Error as error:
             raise self._failed(f"{name} を作れません（{error}）", "server.no_database") from error
         return running.url(name, owner)
+
+    @staticmethod
+    def _close_large_objects(running: Running, database: str) -> None:
+        with psycopg.connect(running.url(database, SUPERUSER), autocommit=True) as connection:
+            connection.execute(NO_LARGE_OBJECTS)
 
     def psql_program(self, url: str) -> tuple[str, dict[str, str]]:
         """Path of psql, and the environment that connects it to a URL; no password on its command line."""
@@ -299,6 +310,8 @@ class EmbeddedServer:
         for database, owner in DATABASES.items():
             if database not in databases:
                 self.create_database(database, owner)
+            elif launched:
+                self._close_large_objects(running, database)
 
     def _failed(self, what: str, code: str) -> StorageFailed:
         return StorageFailed(

@@ -12,6 +12,20 @@ from kpi_warehouse.errors import StorageFailed
 from kpi_warehouse.warehouse.server_place import Place
 
 HOST = "127.0.0.1"
+# PostgreSQL lets everyone keep large objects; a role that may only read must not. Takes a superuser, once in each database.
+NO_LARGE_OBJECTS = """
+do $$
+declare
+    every regprocedure;
+begin
+    for every in
+        select oid from pg_proc where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^(lo_|loread$|lowrite$)'
+    loop
+        execute format('revoke execute on function %s from public', every);
+    end loop;
+end
+$$
+"""
 MEGABYTE = 1024 * 1024
 
 

@@ -8,11 +8,14 @@ from psycopg import sql
 from kpi_warehouse.contract import Contract
 from kpi_warehouse.errors import ContractError
 
-# Bitemporal bookkeeping beside the contract's own columns.
+# Bitemporal bookkeeping beside the contract's own columns. `public_from` and `public_to` stand only where an embargo makes
+# readers see a row later than it was known (`warehouse/embargo.py`).
 HISTORY_COLUMNS = {
     "load_id": "bigint not null",
     "known_from": "timestamptz not null",
     "known_to": "timestamptz not null default 'infinity'",
+    "public_from": "timestamptz",
+    "public_to": "timestamptz",
 }
 
 
