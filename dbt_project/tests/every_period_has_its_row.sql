@@ -1,5 +1,5 @@
--- A line of a chart breaks where nothing is known: each year of a KPI's plan is a row, and between the first and the newest figure
--- of a KPI no period of that kind is left out.
+-- A line of a chart breaks where nothing is known: each year of a KPI's plan is a row, and between the
+-- first and the newest figure of a KPI no period of that kind is left out.
 with
 
 kpis as (

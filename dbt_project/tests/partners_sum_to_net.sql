@@ -1,4 +1,4 @@
--- 東京圏 + 大阪圏 + 福岡県 + その他 = 計, in both directions and therefore in the net, in the long table and in the wide one.
+-- 東京圏 + 大阪圏 + 福岡県 + その他 = 計, in both directions of the long table and in the net of the wide one.
 select
     period_id,
     direction as compared,

@@ -82,7 +82,7 @@ def invoke(
     # Artifacts of a run are neither shared between processes nor kept: what matters of them goes to `ops`.
     with (
         tempfile.TemporaryDirectory(prefix="kpi-dbt-") as scratch,
-        _environment(_connection_settings(schema)),
+        connected(schema),
     ):
         before = (*parsing, "--no-write-json", "--log-level", "none", "--log-level-file", "none")
         places = (
@@ -133,6 +133,13 @@ def _explain(result: Any) -> str:
     for trace in _TRACES:
         said = said.partition(trace)[0]
     return "\n".join(part.strip() for part in (result.node.description, said) if part.strip())
+
+
+@contextmanager
+def connected(schema: str) -> Iterator[None]:
+    """The environment in which dbt, or a tool that reads its profile, works on `schema` of the warehouse."""
+    with _environment(_connection_settings(schema)):
+        yield
 
 
 def _connection_settings(schema: str) -> dict[str, str]:

@@ -9,12 +9,16 @@ from typing import Any
 import psycopg
 import pytest
 from deliveries import figures
+from typer.testing import CliRunner
 
 from kpi_warehouse import marts
+from kpi_warehouse.cli import app
 from kpi_warehouse.marts_dbt import invoke
 
 pytestmark = pytest.mark.usefixtures("published")
 
+# Rows without a figure of their own: vocabulary and calendar, the books of the alerts, the rows behind a receipt.
+NO_FIGURES = "dim_%|mart_alert_ledger|fct_kpi_source_row"
 FISCAL_YEARS = {2018: -3465, 2019: -4128, 2020: -1806, 2021: -1194, 2022: -297, 2023: -2186}
 
 
@@ -239,6 +243,169 @@ def test_2020_has_its_calendar_and_its_fiscal_year_apart(loader: psycopg.Connect
     assert sorted(found) == sorted([("年度", -1806, "other_period_kind"), ("暦年", -3393, "before_target")])
 
 
+def test_the_table_of_the_slides_and_its_years(loader: psycopg.Connection) -> None:
+    by_bloc = rows(
+        loader,
+        "select direction, bloc, sum(movers), sum(net_effect), max(movers_to_date) from marts.mart_migration_by_bloc_monthly"
+        " where calendar_year = 2024 and month_number <= 9 group by direction, bloc, display_order order by display_order",
+    )
+    assert [(way, bloc, movers) for way, bloc, movers, _, _ in by_bloc] == [
+        ("in", "東京圏", 4349),
+        ("in", "大阪圏", 1831),
+        ("in", "福岡県", 6344),
+        ("in", "その他", 11882),
+        ("out", "東京圏", 6031),
+        ("out", "大阪圏", 2377),
+        ("out", "福岡県", 6958),
+        ("out", "その他", 11201),
+    ]
+    assert all(movers == to_date for _, _, movers, _, to_date in by_bloc)
+    assert sum(effect for _, _, _, effect, _ in by_bloc) == -2161
+    months = rows(
+        loader,
+        "select value_status_ja, count(*), count(movers), count(distinct period_id)"
+        " from marts.mart_migration_by_bloc_monthly group by 1 order by 1",
+    )
+    assert months == [("実績", 72, 72, 9), ("実績未公表", 616, 0, 77)]
+
+
+def test_sums_to_date_the_year_before_and_the_place_among_the_47(loader: psycopg.Connection) -> None:
+    found = rows(
+        loader,
+        "select in_to_date, out_to_date, net_to_date, net_to_date_year_before, net_migration, net_year_before, net_rank,"
+        " net_to_date_rank from marts.mart_migration_monthly where area_code = '43000' and period_id = '2024-09'",
+    )
+    nets = {
+        row["pref_code"]: int(row["in_migrants"]) - int(row["out_migrants"])
+        for row in figures("prefecture_monthly_migration")
+        if row["year_month"] == "2024-09"
+    }
+    place = 1 + sum(net > nets["43000"] for net in nets.values())
+    assert found == [(24406, 26567, -2161, -1951, 136, 186, place, 20)]
+    assert rows(
+        loader,
+        "select distinct net_rank from marts.mart_migration_monthly where area_code in ('00000') or period_id < '2023-01'",
+    ) == [(None,)]
+
+
+def test_years_of_both_kinds_stand_apart_beside_what_was_printed(loader: psycopg.Connection) -> None:
+    found = rows(
+        loader,
+        "select period_kind, year, era_label, in_migrants, out_migrants, net_migration, change_from_year_before,"
+        " published_net_migration, difference_from_published, value_status_ja from marts.mart_social_change_annual",
+    )
+    calendar = {row[1]: row[2:] for row in found if row[0] == "暦年"}
+    for row in figures("annual_social_change"):
+        year = int(row["calendar_year"])
+        if year < 2025:
+            printed = (int(row["net_migration"]), 0) if year < 2024 else (None, None)
+            assert calendar[year][0] == row["era_label"]
+            assert calendar[year][1:4] == tuple(
+                int(row[name]) for name in ("in_migrants", "out_migrants", "net_migration")
+            )
+            assert calendar[year][5:7] == printed
+    assert (calendar[2023][4], calendar[2024][4]) == (-1247, 82)
+    assert calendar[2025][7] == "暦年途中" and calendar[2025][4] is None
+    fiscal = {row[1]: row for row in found if row[0] == "年度"}
+    assert {year: fiscal[year][5] for year in FISCAL_YEARS} == FISCAL_YEARS
+    assert fiscal[2020][6] == -1806 + 4128 and fiscal[2024][9] == "年度途中"
+    assert {row[7] for row in fiscal.values()} == {None}
+
+
+def test_every_published_figure_comes_out_of_the_marts(loader: psycopg.Connection) -> None:
+    monthly = {
+        row[:2]: row[2:]
+        for row in rows(
+            loader,
+            "select period_id, area_code, in_migrants, out_migrants, net_migration from marts.mart_migration_monthly",
+        )
+    }
+    kumamoto = figures("kumamoto_monthly_migration")
+    prefectures = figures("prefecture_monthly_migration")
+    assert (len(kumamoto), len(prefectures)) == (86, 1128)
+    for row in [*kumamoto, *({**row, "area_code": row["pref_code"]} for row in prefectures)]:
+        told = (int(row["in_migrants"]), int(row["out_migrants"]))
+        assert monthly[row["year_month"], row["area_code"]] == (*told, told[0] - told[1])
+    catalogue = {
+        row[0]: row[1:]
+        for row in rows(
+            loader,
+            "select kpi_id, plan, pillar, theme, kpi_name, unit, target_value, target_text, baseline_value, direction, kpi_type,"
+            " accumulation, period_kind, lower_bound, upper_bound, owner_body from marts.dim_kpi",
+        )
+    }
+    told_of = "plan pillar theme name_ja unit target_value target_text_exact baseline_value direction kpi_type accumulation"
+    compared = [*told_of.split(), "period_kind", "lower_bound", "upper_bound"]
+    for row in figures("kpi_catalogue"):
+        assert len(catalogue[row["kpi_id"]]) == len(compared) + 1
+        for name, value in zip(compared, catalogue[row["kpi_id"]], strict=False):
+            same = (
+                value == Decimal(row[name])
+                if isinstance(value, Decimal)
+                else (value or "") == row[name].strip(" -")  # T04 has dashes where a target would stand
+            )
+            assert same, (row["kpi_id"], name, row[name], value)
+
+
+def test_a_year_is_found_by_any_of_its_names(loader: psycopg.Connection) -> None:
+    loader.execute(
+        "insert into ops.landed (sha256, bytes, location, media_type) values ('x', 0, '', '');"
+        " insert into ops.load_page (load_id, page, part, sha256, url, params) select load_id, 1, 1, 'x', '', '{}' from ops.load"
+    )
+    for name in ("平成31年", "H31年", "令和元年", "令和1年", "R1年", "2019年"):
+        for shown, period in ((name, "CY2019"), (f"{name}度", "FY2019")):
+            found = rows(loader, f"select distinct period_id from marts.receipt('K12', '{shown}')")
+            assert found == [(period,)], shown
+    assert rows(loader, "select count(*) from marts.receipt('K12', 'H32年')") == [(0,)]
+
+
+def test_every_row_with_a_figure_says_how_sound_it_is(loader: psycopg.Connection) -> None:
+    silent = rows(
+        loader,
+        f"""
+        select relations.relname, wanted.name
+        from pg_class as relations
+        cross join unnest(array['data_as_of', 'gate_status', 'value_status', 'held_rows']) as wanted (name)
+        where relations.relnamespace = 'marts'::regnamespace and relations.relkind in ('r', 'v')
+            and relations.relname not similar to '{NO_FIGURES}'
+            and not exists (
+                select from pg_attribute where attrelid = relations.oid and attname = wanted.name and not attisdropped
+            )
+        """,
+    )
+    assert silent == []
+
+
+def test_no_figure_is_a_float_and_what_must_not_be_summed_says_so(loader: psycopg.Connection) -> None:
+    assert (
+        rows(
+            loader,
+            "select table_name, column_name from information_schema.columns"
+            " where table_schema = 'marts' and data_type in ('real', 'double precision')",
+        )
+        == []
+    )
+    assert rows(
+        loader,
+        "select is_additive, string_agg(distinct kpi_type, ',' order by kpi_type) from marts.mart_kpi_history"
+        " join marts.dim_kpi using (kpi_id, is_additive) group by 1 order by 1",
+    ) == [
+        (False, "cumulative_n_years,level_up,stock_cumulative,undetermined"),
+        (True, "annual_flow,maintain_at_least"),
+    ]
+
+
+def test_the_board_prints_both_lines_and_how_far_they_were_off() -> None:
+    shown = " ".join(CliRunner().invoke(app, ["board"]).output.split())
+    assert "K12 2025年の見込み（2025年2月末）：例年の季節 -1,604人（-3,302〜-510）、直線 -246人" in shown
+    assert "例年どおりなら目標値に届きます" in shown
+    assert "過去 44 か月の末から" in shown and "例年の季節 707人、直線 2,426人" in shown
+    assert "2024年2月末：例年の季節 -2,332、直線 -1,470、 実績 -1,542".replace("、 ", "、") in shown.replace(
+        "、 ", "、"
+    )
+    assert "模擬データ" not in shown
+
+
 def test_dbt_unit_tests_pass(loader: psycopg.Connection) -> None:
     invoke("marts", "seed", "--select", "config.schema:seeds")
     try:
@@ -247,4 +414,4 @@ def test_dbt_unit_tests_pass(loader: psycopg.Connection) -> None:
         loader.execute("set role kpi_transformer; drop schema marts_seeds cascade; set role kpi_loader")
     failed = [f"{node.name}: {node.message}" for node in nodes if node.status != "pass"]
     assert not failed, "\n".join(failed)
-    assert len(nodes) == 16
+    assert len(nodes) == 21

@@ -1,4 +1,5 @@
--- One row per day: the calendar for tools that join on a date (Power BI) or want a spine of days (MetricFlow).
+-- One row per day: the calendar for tools that join on a date (Power BI) or want a spine of days
+-- (MetricFlow).
 with
 
 months as (

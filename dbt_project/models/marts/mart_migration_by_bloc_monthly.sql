@@ -1,5 +1,6 @@
--- 熊本県's movers by direction and partner, one row each: the table of the slides. その他 is what the prefectures outside of the
--- three partners sum up to; a month is shown only if its parts meet 計, which another table of the source states.
+-- 熊本県's movers by direction and partner, one row each: the table of the slides. その他 is what the
+-- prefectures outside of the three partners sum up to; a month is shown only if its parts meet 計, which
+-- another table of the source states.
 with
 
 periods as (
@@ -92,8 +93,14 @@ parts as (
     select *
     from (
         values
-        ('in', '転入', '東京圏', 1), ('in', '転入', '大阪圏', 2), ('in', '転入', '福岡県', 3), ('in', '転入', 'その他', 4),
-        ('out', '転出', '東京圏', 5), ('out', '転出', '大阪圏', 6), ('out', '転出', '福岡県', 7), ('out', '転出', 'その他', 8)
+        ('in', '転入', '東京圏', 1),
+        ('in', '転入', '大阪圏', 2),
+        ('in', '転入', '福岡県', 3),
+        ('in', '転入', 'その他', 4),
+        ('out', '転出', '東京圏', 5),
+        ('out', '転出', '大阪圏', 6),
+        ('out', '転出', '福岡県', 7),
+        ('out', '転出', 'その他', 8)
     ) as listed (direction, direction_ja, bloc, display_order)
 
 ),
@@ -146,8 +153,9 @@ so_far as (
 
     select
         *,
-        case when count(movers) over year_to_month = month_number then sum(movers) over year_to_month end::bigint
-            as movers_to_date
+        case
+            when count(movers) over year_to_month = month_number then sum(movers) over year_to_month
+        end::bigint as movers_to_date
     from spine
     window
         year_to_month as (

@@ -44,8 +44,8 @@ splits as (
         period_id,
         '43000' as area_code,
         {%- for name, bloc in partners.items() %}
-        max(movers) filter (where direction = 'in' and bloc = '{{ bloc }}') as in_from_{{ name }},
-        max(movers) filter (where direction = 'out' and bloc = '{{ bloc }}') as out_to_{{ name }},
+            max(movers) filter (where direction = 'in' and bloc = '{{ bloc }}') as in_from_{{ name }},
+            max(movers) filter (where direction = 'out' and bloc = '{{ bloc }}') as out_to_{{ name }},
         {%- endfor %}
         max(value_status) as partner_status,
         max(data_as_of) as data_as_of,
@@ -138,9 +138,9 @@ select
     ranked.net_rank,
     ranked.net_to_date_rank,
     {%- for name in partners %}
-    splits.in_from_{{ name }},
-    splits.out_to_{{ name }},
-    splits.in_from_{{ name }} - splits.out_to_{{ name }} as net_with_{{ name }},
+        splits.in_from_{{ name }},
+        splits.out_to_{{ name }},
+        splits.in_from_{{ name }} - splits.out_to_{{ name }} as net_with_{{ name }},
     {%- endfor %}
     coalesce(splits.partner_status, 'not_applicable') as partner_status,
     {{ status_label('value_status', "coalesce(splits.partner_status, 'not_applicable')") }}

@@ -1,5 +1,5 @@
--- 社会増減 of 熊本県 by year: every 暦年 and every 年度 is a row of its own kind, and a change is only ever from the year before of
--- the same kind. What the prefecture printed stands beside it.
+-- 社会増減 of 熊本県 by year: every 暦年 and every 年度 is a row of its own kind, and a change is only ever
+-- from the year before of the same kind. What the prefecture printed stands beside it.
 with
 
 months as (
@@ -20,11 +20,11 @@ spans as (
 
 periods as (
 
-    select dim_period.*
-    from {{ ref('dim_period') }}
+    select calendar.*
+    from {{ ref('dim_period') }} as calendar
     inner join spans
-        on dim_period.period_end >= spans.first_month and dim_period.period_start <= spans.last_month
-    where dim_period.period_kind in ('暦年', '年度')
+        on calendar.period_end >= spans.first_month and calendar.period_start <= spans.last_month
+    where calendar.period_kind in ('暦年', '年度')
 
 ),
 
@@ -61,11 +61,16 @@ years as (
         periods.expected_months,
         coalesce(periods.calendar_year, periods.fiscal_year) as year,
         count(months.period_id)::integer as covered_months,
-        sum(months.in_migrants)::bigint as in_migrants,
-        sum(months.out_migrants)::bigint as out_migrants,
+        case
+            when count(months.in_migrants) = count(months.period_id) then sum(months.in_migrants)
+        end::bigint as in_migrants,
+        case
+            when count(months.out_migrants) = count(months.period_id) then sum(months.out_migrants)
+        end::bigint as out_migrants,
         sum(months.net_migration)::bigint as net_migration,
-        case when count(months.net_year_before) = count(months.period_id) then sum(months.net_year_before) end::bigint
-            as same_months_year_before,
+        case
+            when count(months.net_year_before) = count(months.period_id) then sum(months.net_year_before)
+        end::bigint as same_months_year_before,
         max(months.data_as_of) as data_as_of,
         max(months.source_updated_on) as source_updated_on,
         max(months.loaded_at) as loaded_at,
@@ -75,7 +80,7 @@ years as (
     left join months
         on
             months.month_start between periods.period_start and periods.period_end
-            and months.value_status = 'actual'
+            and months.net_migration is not null
     group by
         periods.period_id, periods.period_kind, periods.period_start, periods.period_end, periods.label_ja,
         periods.label_wareki, periods.era_label, periods.sort_order, periods.expected_months,
@@ -117,7 +122,8 @@ select
     compared.out_migrants,
     compared.net_migration,
     compared.value_status,
-    {{ period_status_label('value_status', 'compared.value_status', 'compared.period_kind') }} as value_status_ja,
+    {{ period_status_label('value_status', 'compared.value_status', 'compared.period_kind') }}
+        as value_status_ja,
     compared.covered_months,
     compared.expected_months,
     compared.covered_months || '/' || compared.expected_months as coverage,
