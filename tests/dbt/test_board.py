@@ -143,6 +143,10 @@ def test_every_relation_and_column_explains_itself_in_japanese(loader: psycopg.C
         where relations.relnamespace = 'marts'::regnamespace and relations.relkind in ('r', 'v')
             and columns.attnum >= 0 and not columns.attisdropped
             and coalesce(col_description(relations.oid, columns.attnum), '') !~ '[ぁ-んァ-ヶ一-龠]'
+        union all
+        select relname, null from pg_class
+        where relnamespace = any(array['marts'::regnamespace, 'marts_ja'::regnamespace]) and relkind in ('r', 'v')
+            and coalesce(obj_description(oid), '') !~ '[ぁ-んァ-ヶ一-龠]'
         """,
     )
     assert silent == []
@@ -414,4 +418,4 @@ def test_dbt_unit_tests_pass(loader: psycopg.Connection) -> None:
         loader.execute("set role kpi_transformer; drop schema marts_seeds cascade; set role kpi_loader")
     failed = [f"{node.name}: {node.message}" for node in nodes if node.status != "pass"]
     assert not failed, "\n".join(failed)
-    assert len(nodes) == 21
+    assert len(nodes) == 22
