@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TOOLS := .venv-tools
 PEERS := .venv-bench
+METRICS := .venv-metrics
 STACK := $(BIN)/python -m kpi_warehouse.airflow.stack
 export GX_ANALYTICS_ENABLED := false
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
-.PHONY: help run up down status clean test check bench faults fuzz lock install
+.PHONY: help run up down status clean test check metrics bench faults fuzz lock install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -30,7 +31,7 @@ status: install  ## what is running
 
 clean:  ## remove what the project made here: its state, environments and caches
 	@if [ -x $(BIN)/python ]; then $(STACK) clean; fi
-	@rm -rf $(VENV) $(TOOLS) $(PEERS) *.egg-info plugins/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(TOOLS) $(PEERS) $(METRICS) *.egg-info plugins/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 test: install check  ## everything CI runs
@@ -46,6 +47,9 @@ check: install $(TOOLS)/.installed  ## contracts, generated files, lint, types: 
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 	@$(TOOLS)/bin/sqlfluff lint --disable-progress-bar --processes 2 dbt_project
 
+metrics: install $(METRICS)/.installed  ## MetricFlow on a built warehouse: the metrics are valid and give the marts' numbers
+	@METRICFLOW=$(CURDIR)/$(METRICS)/bin $(BIN)/python -m pytest tests/dbt/metrics_check.py -q --numprocesses 0
+
 bench: install $(PEERS)/.installed  ## the load path against psql \copy, pandas and dlt, as ratios
 	@$(BIN)/python -W ignore -m tests.bench
 
@@ -57,7 +61,7 @@ fuzz: install  ## 100,000 damaged files against the readers: each is read or ref
 
 lock: install  ## compile requirements.in into requirements.txt, with hashes
 	@$(BIN)/uv pip compile --quiet --upgrade requirements.in -o requirements.txt --generate-hashes --python-version 3.11 --no-annotate --custom-compile-command 'make lock'
-	@for name in tests/requirements tests/sqlfluff tests/bench/requirements; do $(BIN)/uv pip compile --quiet --upgrade $$name.in -o $$name.txt --generate-hashes --python-version 3.11 --no-annotate --custom-compile-command 'make lock'; done
+	@for name in tests/requirements tests/sqlfluff tests/metricflow tests/bench/requirements; do $(BIN)/uv pip compile --quiet --upgrade $$name.in -o $$name.txt --generate-hashes --python-version 3.11 --no-annotate --custom-compile-command 'make lock'; done
 
 install: $(STAMP)
 
@@ -74,6 +78,12 @@ $(STAMP): requirements.txt tests/requirements.txt pyproject.toml
 $(TOOLS)/.installed: tests/sqlfluff.txt
 	@test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
 	@$(BIN)/uv pip install --quiet --python $(TOOLS)/bin/python --require-hashes -r tests/sqlfluff.txt
+	@touch $@
+
+# MetricFlow brings a dbt of its own and is used by nothing that runs here.
+$(METRICS)/.installed: tests/metricflow.txt
+	@test -x $(METRICS)/bin/python || $(PYTHON) -m venv $(METRICS)
+	@$(BIN)/uv pip install --quiet --python $(METRICS)/bin/python --require-hashes -r tests/metricflow.txt
 	@touch $@
 
 $(PEERS)/.installed: tests/bench/requirements.txt

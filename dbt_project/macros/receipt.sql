@@ -41,6 +41,7 @@
                 select periods.period_id
                 from {{ ref('dim_period') }} as periods
                 where receipt.period in (periods.period_id, periods.label_ja, periods.label_wareki)
+                    or receipt.period = any(string_to_array(periods.era_names, '、'))
                     or 'CY' || receipt.period = periods.period_id
             )
         order by rows.row_period;

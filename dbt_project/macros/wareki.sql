@@ -16,3 +16,16 @@
         else 'R' || ({{ year }} - 2018)
     end
 {%- endmacro %}
+
+
+{#- Every name that a year has in eras, one after another: 2019 is 平成31年 and 令和元年, H31年 and R1年. -#}
+{% macro era_names(year, suffix) -%}
+    concat_ws(
+        '、',
+        case when {{ year }} <= 2019 then '平成' || ({{ year }} - 1988) || '{{ suffix }}' end,
+        case when {{ year }} <= 2019 then 'H' || ({{ year }} - 1988) || '{{ suffix }}' end,
+        case when {{ year }} = 2019 then '令和元{{ suffix }}' end,
+        case when {{ year }} >= 2019 then '令和' || ({{ year }} - 2018) || '{{ suffix }}' end,
+        case when {{ year }} >= 2019 then 'R' || ({{ year }} - 2018) || '{{ suffix }}' end
+    )
+{%- endmacro %}

@@ -15,6 +15,20 @@ versions as (
         baseline_version as version,
         daterange(known_from, known_to) as validity
     from {{ ref('kpi_baselines') }}
+    union all
+    select
+        'rule pack' as kind,
+        pack_id as kpi_id,
+        pack_version as version,
+        daterange(known_from, known_to) as validity
+    from {{ ref('rule_packs') }}
+    union all
+    select
+        'definition' as kind,
+        kpi_id,
+        definition_version as version,
+        daterange(make_date(first_year, 1, 1), make_date(last_year + 1, 1, 1)) as validity
+    from {{ ref('kpi_definitions') }}
 
 )
 

@@ -19,7 +19,7 @@ flow_sums as (
         sum(movers) as movers
     from kumamoto_flows
     group by period_id, direction
-    having bool_and(value_status = 'actual' or missing_reason = '該当なし')
+    having bool_and(value_status <> 'missing' or missing_reason = '該当なし')
 
 ),
 

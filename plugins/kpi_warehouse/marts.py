@@ -135,6 +135,32 @@ def programme_values() -> list[dict[str, Any]]:
         return _read(connection, query)
 
 
+def outlook() -> list[dict[str, Any]]:
+    """Where K12 ends its year, seen from the end of each month, oldest first: rows of ``mart_migration_outlook``, one dict each.
+
+    Raises:
+        KpiError: the marts have not been built yet.
+    """
+    query = sql.SQL("select * from {} order by period_id").format(
+        sql.Identifier(MARTS, "mart_migration_outlook")
+    )
+    with connect("kpi_transformer") as connection:
+        return _read(connection, query)
+
+
+def has_simulated_flows() -> bool:
+    """Whether moves by partner come from the simulator and not from e-Stat.
+
+    Raises:
+        KpiError: the marts have not been built yet.
+    """
+    query = sql.SQL("select exists (select from {} where value_status = 'simulated') as found").format(
+        sql.Identifier(MARTS, "mart_migration_by_bloc_monthly")
+    )
+    with connect("kpi_transformer") as connection:
+        return bool(_read(connection, query)[0]["found"])
+
+
 def _past_instant(as_of: datetime | None) -> datetime | None:
     if as_of is None:
         return None

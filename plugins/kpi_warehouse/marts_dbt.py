@@ -81,7 +81,7 @@ def invoke(
     parsing = ["--no-partial-parse"]
     if parsed is not None and parsed.exists():
         parsing = ["--partial-parse", "--partial-parse-file-path", str(parsed)]
-    with _scratch() as scratch, _environment(_connection_settings(schema)):
+    with _scratch() as scratch, connected(schema):
         before = (*parsing, "--no-write-json")
         if as_of is None:
             outcome = _dbt(scratch, *before, *command)
@@ -127,7 +127,7 @@ def docs_page(schema: str) -> str:
     Raises:
         BuildFailed: see `build_into`.
     """
-    with _scratch() as scratch, _environment(_connection_settings(schema)):
+    with _scratch() as scratch, connected(schema):
         outcome = _dbt(scratch, "--no-partial-parse", "docs", "generate", "--static")
         if not outcome.success:
             raise _not_run(outcome)
@@ -179,6 +179,13 @@ def _explain(result: Any) -> str:
     for trace in _TRACES:
         said = said.partition(trace)[0]
     return "\n".join(part.strip() for part in (result.node.description, said) if part.strip())
+
+
+@contextmanager
+def connected(schema: str) -> Iterator[None]:
+    """The environment in which dbt, or a tool that reads its profile, works on `schema` of the warehouse."""
+    with _environment(_connection_settings(schema)):
+        yield
 
 
 def _connection_settings(schema: str) -> dict[str, str]:

@@ -8,23 +8,17 @@ from typing import Any
 
 import psycopg
 import pytest
-from deliveries import figures
+from reading import rows
+from typer.testing import CliRunner
 
 from kpi_warehouse import marts
+from kpi_warehouse.cli import app
 from kpi_warehouse.marts_dbt import invoke
 
 pytestmark = pytest.mark.usefixtures("published")
 
-FISCAL_YEARS = {2018: -3465, 2019: -4128, 2020: -1806, 2021: -1194, 2022: -297, 2023: -2186}
-
-
-def rows(connection: psycopg.Connection, query: str) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute("set role kpi_transformer")
-        try:
-            return cursor.execute(query).fetchall()
-        finally:
-            cursor.execute("set role kpi_loader")
+# Rows without a figure of their own: vocabulary and calendar, the books of the alerts, the rows behind a receipt.
+NO_FIGURES = "dim_%|mart_alert_ledger|fct_kpi_source_row"
 
 
 def kpi(kpi_id: str) -> dict[str, Any]:
@@ -83,52 +77,6 @@ def test_no_cell_that_a_reader_reads_is_empty() -> None:
     assert all(row[name] not in (None, "") for row in marts.board() for name in readable)
 
 
-def test_calendar_years_equal_the_published_annual_figures(loader: psycopg.Connection) -> None:
-    published = {
-        f"CY{row['calendar_year']}": int(row["net_migration"]) for row in figures("annual_social_change")
-    }
-    del published["CY2025"]  # published later than the months we have
-    assert published == dict(
-        rows(
-            loader,
-            "select period_id, value from marts.fct_kpi_value"
-            " where period_kind = '暦年' and value_status = 'actual'",
-        )
-    )
-
-
-def test_fiscal_years_are_kept_apart_and_only_full_ones_are_actual(loader: psycopg.Connection) -> None:
-    found = rows(
-        loader,
-        "select period_id, value, value_status, covered_months from marts.fct_kpi_value"
-        " where period_kind = '年度' order by period_id",
-    )
-    assert {name: value for name, value, status, _ in found if status == "actual"} == {
-        f"FY{year}": value for year, value in FISCAL_YEARS.items()
-    }
-    assert found[-1] == ("FY2024", Decimal(419), "partial", 11)
-
-
-def test_january_to_september_2024_equals_the_slides(loader: psycopg.Connection) -> None:
-    [found] = rows(
-        loader,
-        "select sum(in_migrants), sum(out_migrants), sum(net_migration), sum(in_from_tokyo_area),"
-        " sum(out_to_tokyo_area), sum(in_from_osaka_area), sum(out_to_osaka_area), sum(in_from_fukuoka),"
-        " sum(out_to_fukuoka), sum(in_from_elsewhere), sum(out_to_elsewhere), sum(net_with_elsewhere)"
-        " from marts.mart_migration_monthly"
-        " where area_code = '43000' and calendar_year = 2024 and month_number <= 9",
-    )
-    assert found == (24406, 26567, -2161, 4349, 6031, 1831, 2377, 6344, 6958, 11882, 11201, 681)
-
-
-def test_months_without_flows_say_so(loader: psycopg.Connection) -> None:
-    assert rows(
-        loader,
-        "select partner_status, in_from_tokyo_area from marts.mart_migration_monthly"
-        " where area_code = '43000' and period_id = '2024-10'",
-    ) == [("not_published", None)]
-
-
 def test_every_relation_and_column_explains_itself_in_japanese(loader: psycopg.Connection) -> None:
     silent = rows(
         loader,
@@ -139,6 +87,10 @@ def test_every_relation_and_column_explains_itself_in_japanese(loader: psycopg.C
         where relations.relnamespace = 'marts'::regnamespace and relations.relkind in ('r', 'v')
             and columns.attnum >= 0 and not columns.attisdropped
             and coalesce(col_description(relations.oid, columns.attnum), '') !~ '[ぁ-んァ-ヶ一-龠]'
+        union all
+        select relname, null from pg_class
+        where relnamespace = any(array['marts'::regnamespace, 'marts_ja'::regnamespace]) and relkind in ('r', 'v')
+            and coalesce(obj_description(oid), '') !~ '[ぁ-んァ-ヶ一-龠]'
         """,
     )
     assert silent == []
@@ -224,6 +176,65 @@ def test_2020_has_its_calendar_and_its_fiscal_year_apart(loader: psycopg.Connect
     assert sorted(found) == sorted([("年度", -1806, "other_period_kind"), ("暦年", -3393, "before_target")])
 
 
+def test_a_year_is_found_by_any_of_its_names(loader: psycopg.Connection) -> None:
+    loader.execute(
+        "insert into ops.landed (sha256, bytes, location, media_type) values ('x', 0, '', '');"
+        " insert into ops.load_page (load_id, page, part, sha256, url, params) select load_id, 1, 1, 'x', '', '{}' from ops.load"
+    )
+    for name in ("平成31年", "H31年", "令和元年", "令和1年", "R1年", "2019年"):
+        for shown, period in ((name, "CY2019"), (f"{name}度", "FY2019")):
+            found = rows(loader, f"select distinct period_id from marts.receipt('K12', '{shown}')")
+            assert found == [(period,)], shown
+    assert rows(loader, "select count(*) from marts.receipt('K12', 'H32年')") == [(0,)]
+
+
+def test_every_row_with_a_figure_says_how_sound_it_is(loader: psycopg.Connection) -> None:
+    silent = rows(
+        loader,
+        f"""
+        select relations.relname, wanted.name
+        from pg_class as relations
+        cross join unnest(array['data_as_of', 'gate_status', 'value_status', 'held_rows']) as wanted (name)
+        where relations.relnamespace = 'marts'::regnamespace and relations.relkind in ('r', 'v')
+            and relations.relname not similar to '{NO_FIGURES}'
+            and not exists (
+                select from pg_attribute where attrelid = relations.oid and attname = wanted.name and not attisdropped
+            )
+        """,
+    )
+    assert silent == []
+
+
+def test_no_figure_is_a_float_and_what_must_not_be_summed_says_so(loader: psycopg.Connection) -> None:
+    assert (
+        rows(
+            loader,
+            "select table_name, column_name from information_schema.columns"
+            " where table_schema = 'marts' and data_type in ('real', 'double precision')",
+        )
+        == []
+    )
+    assert rows(
+        loader,
+        "select is_additive, string_agg(distinct kpi_type, ',' order by kpi_type) from marts.mart_kpi_history"
+        " join marts.dim_kpi using (kpi_id, is_additive) group by 1 order by 1",
+    ) == [
+        (False, "cumulative_n_years,level_up,stock_cumulative,undetermined"),
+        (True, "annual_flow,maintain_at_least"),
+    ]
+
+
+def test_the_board_prints_both_lines_and_how_far_they_were_off() -> None:
+    shown = " ".join(CliRunner().invoke(app, ["board"]).output.split())
+    assert "K12 2025年の見込み（2025年2月末）：例年の季節 -1,604人（-3,302〜-510）、直線 -246人" in shown
+    assert "例年どおりなら目標値に届きます" in shown
+    assert "過去 44 か月の末から" in shown and "例年の季節 707人、直線 2,426人" in shown
+    assert "2024年2月末：例年の季節 -2,332、直線 -1,470、 実績 -1,542".replace("、 ", "、") in shown.replace(
+        "、 ", "、"
+    )
+    assert "模擬データ" not in shown
+
+
 def test_dbt_unit_tests_pass(loader: psycopg.Connection) -> None:
     invoke("marts", "seed", "--select", "config.schema:seeds")
     try:
@@ -232,4 +243,4 @@ def test_dbt_unit_tests_pass(loader: psycopg.Connection) -> None:
         loader.execute("set role kpi_transformer; drop schema marts_seeds cascade; set role kpi_loader")
     failed = [f"{node.name}: {node.message}" for node in nodes if node.status != "pass"]
     assert not failed, "\n".join(failed)
-    assert len(nodes) == 16
+    assert len(nodes) == 22

@@ -29,7 +29,15 @@ from kpi_warehouse.publication.offer import EXPOSURES
 from kpi_warehouse.publication.publish import Release, publish
 from kpi_warehouse.settings import PROJECT, settings
 
-TABLES = ("kpi_board", "kpi_history", "migration_monthly", "migration_outlook", "programme_value")
+TABLES = (
+    "kpi_board",
+    "kpi_history",
+    "migration_monthly",
+    "migration_by_bloc_monthly",
+    "social_change_annual",
+    "migration_outlook",
+    "programme_value",
+)
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]+\+09:00)?")
 

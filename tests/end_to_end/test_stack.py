@@ -98,6 +98,9 @@ def test_figures_of_every_department_are_printed(first: tuple[Ended, Ended, Book
     for figure in ("2,684名", "235件", "78人（予定）", "10,180人", "2,387人", "91.3%", "7,203人"):
         assert figure in output, figure
     assert re.search(r"D08 2024年度 途中 7/12：235件", output)
+    lines = output.replace("\n", "")
+    assert "K12 2025年の見込み（2025年2月末）：例年の季節 -1,604人" in lines
+    assert "移動者数は模擬データです。引用しないでください。" in lines
 
 
 def test_progress_without_a_terminal_is_one_line_a_run(first: tuple[Ended, Ended, Book]) -> None:

@@ -96,6 +96,26 @@ cumulative_years as (
 
 ),
 
+-- School years, named by the March in which their last class leaves school.
+school_years as (
+
+    select
+        'SY' || fiscal_year as period_id,
+        '学年' as period_kind,
+        period_start,
+        period_end,
+        fiscal_year || '学年（' || (fiscal_year + 1) || '年3月卒）' as label_ja,
+        {{ wareki_year("make_date(fiscal_year, 5, 1)") }} || '度の学年（'
+        || {{ wareki_year("make_date(fiscal_year + 1, 3, 1)") }} || '3月卒）' as label_wareki,
+        calendar_year,
+        fiscal_year,
+        month_number,
+        fiscal_month_order,
+        expected_months
+    from fiscal_years
+
+),
+
 -- States on a day: read at the end of each 年度 since the plans began.
 points as (
 
@@ -124,6 +144,8 @@ periods as (
     union all
     select * from fiscal_years
     union all
+    select * from school_years
+    union all
     select * from cumulative_years
     union all
     select * from points
@@ -138,6 +160,11 @@ select
     label_ja,
     label_wareki,
     {{ era_label('coalesce(calendar_year, fiscal_year)') }} as era_label,
+    case period_kind
+        when '暦年' then {{ era_names('calendar_year', '年') }}
+        when '年度' then {{ era_names('fiscal_year', '年度') }}
+        else label_wareki
+    end as era_names,
     calendar_year,
     fiscal_year,
     month_number,

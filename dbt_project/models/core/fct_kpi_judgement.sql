@@ -22,6 +22,7 @@ measured as (
 packs as (
 
     select * from {{ ref('rule_packs') }}
+    where {{ stated_at_as_of() }}
 
 ),
 

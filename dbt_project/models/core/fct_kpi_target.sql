@@ -18,12 +18,19 @@ periods as (
 
 ),
 
+warehouse as (
+
+    select * from {{ ref('int_warehouse_state') }}
+
+),
+
 paired as (
 
     select
         kpis.*,
         periods.period_id,
         periods.year,
+        warehouse.data_as_of,
         case
             when kpis.target_status <> 'registered' then kpis.target_status
             when periods.year < kpis.plan_first_year then 'before_target'
@@ -38,6 +45,7 @@ paired as (
         on
             kpis.period_kind = periods.period_kind
             and periods.year between least(kpis.plan_first_year, kpis.baseline_year) and kpis.plan_last_year
+    cross join warehouse
 
 )
 
@@ -60,5 +68,10 @@ select
                     'baseline_year'
                 ) }}
     end as expected_value,
-    case when period_target_status = 'registered' then expected_basis else 'none' end as expected_basis
+    case when period_target_status = 'registered' then expected_basis else 'none' end as expected_basis,
+    -- Decided, not delivered: no feed and no gate stands behind a target.
+    case when period_target_status = 'registered' then 'target' else 'not_applicable' end as value_status,
+    data_as_of,
+    'no_feed' as gate_status,
+    0::bigint as held_rows
 from paired

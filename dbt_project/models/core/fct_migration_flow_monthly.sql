@@ -13,6 +13,12 @@ marks as (
 
 ),
 
+simulated_loads as (
+
+    select * from {{ ref('stg_ops__simulated_load') }}
+
+),
+
 -- The month is written out once here, not once for each of its 6,486 flows.
 quality as (
 
@@ -30,7 +36,11 @@ select
     flows.destination_area_code,
     flows.sex_code,
     flows.persons as movers,
-    case when flows.persons is null then 'missing' else 'actual' end as value_status,
+    case
+        when flows.persons is null then 'missing'
+        when simulated_loads.load_id is not null then 'simulated'
+        else 'actual'
+    end as value_status,
     marks.label_ja as missing_reason,
     flows.loaded_at,
     quality.data_as_of,
@@ -39,4 +49,5 @@ select
     quality.held_rows
 from flows
 left join marks on flows.persons_mark = marks.code
+left join simulated_loads on flows.load_id = simulated_loads.load_id
 left join quality on flows.month = quality.month

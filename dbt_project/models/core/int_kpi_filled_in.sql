@@ -27,7 +27,7 @@ kpis as (
 periods as (
 
     select * from {{ ref('dim_period') }}
-    where period_kind in ('暦年', '年度', '累計', '時点')
+    where period_kind in ('暦年', '年度', '学年', '累計', '時点')
 
 ),
 

@@ -1,5 +1,6 @@
 -- KPI × period with actual, target and expected value side by side: what a rule needs to judge. Every
--- period of the plan has its row, with or without a figure: a line breaks where nothing is known.
+-- period of the plan, and every one between a KPI's first and newest figure, has its row, with or without
+-- a figure: a line breaks where nothing is known.
 with
 
 kpis as (
@@ -32,6 +33,25 @@ warehouse as (
 
 ),
 
+definitions as (
+
+    select * from {{ ref('kpi_definitions') }}
+
+),
+
+figure_spans as (
+
+    select
+        actuals.kpi_id,
+        actuals.period_kind,
+        min(periods.period_end) as first_end,
+        max(periods.period_end) as last_end
+    from actuals
+    inner join periods on actuals.period_id = periods.period_id
+    group by actuals.kpi_id, actuals.period_kind
+
+),
+
 spine as (
 
     select
@@ -41,9 +61,13 @@ spine as (
     where targets.target_status <> 'before_target'
     union
     select
-        actuals.kpi_id,
-        actuals.period_id
-    from actuals
+        figure_spans.kpi_id,
+        periods.period_id
+    from figure_spans
+    inner join periods
+        on
+            figure_spans.period_kind = periods.period_kind
+            and periods.period_end between figure_spans.first_end and figure_spans.last_end
 
 )
 
@@ -60,7 +84,14 @@ select
         when kpis.kpi_type in ('level_down', 'maintain_at_most') or kpis.direction = 'down' then -1
         else 1
     end as direction_sign,
-    kpis.definition_version,
+    kpis.is_additive,
+    definitions.definition_version,
+    -- A new definition that cannot be compared with the one before starts with the first of its years.
+    coalesce(
+        definitions.breaks_series
+        and coalesce(periods.calendar_year, periods.fiscal_year) = definitions.first_year,
+        false
+    ) as is_series_break,
     periods.period_id,
     periods.period_kind,
     periods.period_start,
@@ -98,4 +129,9 @@ left join targets
         spine.kpi_id = targets.kpi_id
         and spine.period_id = targets.period_id
         and periods.period_kind = targets.period_kind
+left join definitions
+    on
+        spine.kpi_id = definitions.kpi_id
+        and coalesce(periods.calendar_year, periods.fiscal_year)
+        between coalesce(definitions.first_year, 0) and coalesce(definitions.last_year, 9999)
 cross join warehouse

@@ -83,12 +83,28 @@ kpis as (
 
 ),
 
+-- What the gate says now of the figure that changed; a row that is shown no more has nothing behind it.
+history as (
+
+    select * from {{ ref('mart_kpi_history') }}
+
+),
+
+warehouse as (
+
+    select * from {{ ref('int_warehouse_state') }}
+
+),
+
 worded as (
 
     select
         named.*,
         kpis.kpi_name,
         kpis.owner_body,
+        coalesce(history.data_as_of, warehouse.data_as_of) as data_as_of,
+        coalesce(history.gate_status, 'no_feed') as gate_status,
+        coalesce(history.held_rows, 0) as held_rows,
         -- K12 is computed from the source; every other figure is one that its division delivered again.
         case
             when named.change_kind = 'revised' and named.kpi_id <> 'K12' then 'resubmitted'
@@ -96,6 +112,8 @@ worded as (
         end as kind
     from named
     inner join kpis on named.kpi_id = kpis.kpi_id
+    left join history on named.kpi_id = history.kpi_id and named.period_id = history.period_id
+    cross join warehouse
 
 )
 
@@ -116,5 +134,8 @@ select
     target_after,
     judgement_before_ja,
     judgement_after_ja,
-    value_status
+    value_status,
+    data_as_of,
+    gate_status,
+    held_rows
 from worded

@@ -70,6 +70,10 @@ select
     end as fiscal_year,
     value,
     unit,
+    -- Ratios, averages, states on a day and sums that run on are not summed.
+    period_kind not in ('累計', '時点', '年度不明')
+    and coalesce(unit, '') !~ '^(%|倍|比率)$|/'
+    and coalesce(qualifier, '') !~ '平均' as is_additive,
     qualifier,
     value_text,
     value_mark,

@@ -14,6 +14,7 @@ select
     sex_code,
     persons::bigint as persons,
     persons_mark,
+    load_id,
     known_from as loaded_at
 from in_force
 -- The diagonal is no move between prefectures; the table shows marks there.

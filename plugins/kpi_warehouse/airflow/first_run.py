@@ -236,11 +236,12 @@ def _log(run: Run, task: dict[str, Any]) -> Path:
 
 
 def _show(stack: Stack, out: Console) -> None:
-    from kpi_warehouse.cli.marts import print_board, print_programmes
+    from kpi_warehouse.cli.marts import print_board, print_outlook, print_programmes
     from kpi_warehouse.load import feeds
-    from kpi_warehouse.marts import board, programme_values
+    from kpi_warehouse.marts import board, has_simulated_flows, outlook, programme_values
 
     print_board(board())
+    print_outlook(outlook(), simulated=has_simulated_flows())
     print_programmes(programme_values())
     if (simulated := stack.simulated) is not None:
         out.print(simulated, style="yellow", highlight=False)

@@ -173,6 +173,7 @@ def board(
     else:
         print_board(rows)
         if as_of is None:
+            print_outlook(marts.outlook(), simulated=marts.has_simulated_flows())
             print_programmes(marts.programme_values())
 
 
@@ -211,6 +212,42 @@ def print_board(rows: list[dict[str, Any]]) -> None:
     judged = sum(row["judgement"] in COLOURS for row in rows)
     as_of = max(row["data_as_of"] for row in rows if row["data_as_of"] is not None)
     out.print(f"{len(rows)} 件（判定 {judged} 件）　データ基準時点 {as_of:%Y-%m-%d %H:%M}", highlight=False)
+
+
+def print_outlook(rows: list[dict[str, Any]], *, simulated: bool) -> None:
+    """Where K12 ends its year by two methods, and how far both were off from every month before. `simulated`: the moves by partner
+    are not to be quoted."""
+    if rows:
+        newest = rows[-1]
+        out.print(
+            f"K12 {newest['calendar_year']}年の見込み（{newest['month_label']}末）：例年の季節 {newest['seasonal_estimate']:,.0f}人"
+            f"（{newest['seasonal_low']:,.0f}〜{newest['seasonal_high']:,.0f}）、直線 {newest['straight_line_estimate']:,.0f}人"
+            f"　{newest['required_pace_ja']}",
+            highlight=False,
+        )
+        past = [row for row in rows if row["year_actual"] is not None and row["months_left"] > 0]
+        if past:
+            seasonal, straight = (
+                sum(abs(row[name]) for row in past) / len(past)
+                for name in ("seasonal_error", "straight_line_error")
+            )
+            inside = sum(row["is_actual_in_range"] for row in past)
+            out.print(
+                f"　検証（過去 {len(past)} か月の末から）：実績との差の平均 例年の季節 {seasonal:,.0f}人、直線 {straight:,.0f}人。"
+                f"実績が範囲の中 {inside} 回",
+                highlight=False,
+            )
+        for row in past:
+            if row["month_number"] == newest["month_number"]:
+                out.print(
+                    f"　{row['month_label']}末：例年の季節 {row['seasonal_estimate']:,.0f}、直線 {row['straight_line_estimate']:,.0f}、"
+                    f"実績 {row['year_actual']:,.0f}",
+                    highlight=False,
+                )
+    if simulated:
+        out.print(
+            "相手先別（東京圏・大阪圏・福岡県・その他）の移動者数は模擬データです。引用しないでください。"
+        )
 
 
 def print_programmes(rows: list[dict[str, Any]]) -> None:
