@@ -5,9 +5,6 @@ notification are part of the very transaction that records the failure, whoever 
 caller can forget them. What a cause means (severity, who is told, how long it may pass by itself, what ends it) is data in
 `ops.cause`; which error code means which cause is data in `ops.cause_code`, where a code that is nobody's trouble is named
 as such.
-
-Nothing here may cost a publication: should a trigger fail, what it was to write is left out with a warning in `ops.watch`, and the
-watcher, which looks for failures without an incident, says so.
 """
 
 from alembic import op
@@ -97,10 +94,8 @@ create table ops.notification (
     idempotency_key text not null unique,
     state text not null default 'waiting' check (state in ('waiting', 'sent', 'dead', 'cancelled', 'muted', 'digested')),
     after_build boolean not null default false,
-    digest_id bigint references ops.notification,
     channel text,
     attempts integer not null default 0,
-    lapses integer not null default 0,
     next_try_at timestamptz not null default clock_timestamp(),
     leased_until timestamptz,
     subject_ja text,
@@ -113,8 +108,6 @@ create table ops.notification (
 create index on ops.notification (next_try_at) where state = 'waiting';
 create index on ops.notification (incident_id);
 comment on table ops.notification is '送るべき知らせ（異常と同じ取引で書き、別の処理が届ける）';
-comment on column ops.notification.digest_id is 'この知らせを載せたまとめ（state が digested のとき）';
-comment on column ops.notification.lapses is '送る途中で送信処理が消えた回数。その数だけ、同じ鍵の知らせが重ねて届いているおそれがある';
 comment on column ops.notification.state is '状態：waiting 送信待ち、sent 送信済み、dead 届けられなかった、cancelled 知らせる前に直った、muted 停止中のため送らない、digested まとめの知らせに入れる';
 
 create table ops.channel_state (
@@ -159,10 +152,10 @@ CAUSES = """
 insert into ops.cause (cause, title_ja, severity, audience, patience, shared, ends_with, guess_ja, steps_ja) values
 ('gate_rejected', '検査で差し戻し', '要対応', 'division', '0', false, 'load',
  'ファイルの値に誤りがあるか、集計がそろっていません。',
- '{原本を確認する,差し戻し票の赤いセルを直す（計は直さない）,直したファイルを同じ受付フォルダへ入れ直す}'),
+ '{原本を確認する,返却票の赤いセルを直す（計は直さない）,直したファイルを同じ受付フォルダへ入れ直す}'),
 ('rows_held', '確認待ちの行', '要対応', 'division', '0', false, 'held',
  '以前に受け付けた実績値が変わったか、確かめの要る値があります。',
- '{確認待ちの値が正しいかを原本で確かめる,正しければデータ担当へ理由と問い合わせ番号を連絡する,誤りなら直したファイルを入れ直す}'),
+ '{確認待ちの値が正しいかを原本で確かめる,正しければデータ担当へ理由とともに連絡する（`kpi hold release`）,誤りなら直したファイルを入れ直す}'),
 ('file_refused', '受け取れないファイル', '要対応', 'division', '0', false, 'file',
  'ファイルの名前・形式が契約と合わないか、受け取ってはならない内容があります。',
  '{知らせの理由を読む,名前または中身を直す,受付フォルダへ入れ直す}'),
@@ -290,10 +283,7 @@ begin
         case when not known.shared then p_period::text end, p_subject,
         case when not known.shared then about.contract_version end);
     update ops.incident set last_seen_at = clock_timestamp(), code = coalesce(p_code, code), summary_ja = p_summary_ja,
-        kpis = array(select distinct kpi from unnest(kpis || coalesce(about.kpis, '{}')) as kpi order by kpi),
-        -- Of a KPI that joins later, what was shown when it joined; what is known already stays.
-        values_before = case when coalesce(about.kpis, '{}') <@ kpis then values_before
-            else coalesce(ops.kpi_values(about.kpis), '{}') || coalesce(values_before, '{}') end
+        kpis = array(select distinct kpi from unnest(kpis || coalesce(about.kpis, '{}')) as kpi order by kpi)
     where dedup_key = dedup and resolved_at is null returning incident_id into number;
     opened := number is null;
     if opened then
@@ -364,7 +354,7 @@ begin
     where n.incident_id = p_incident_id and i.incident_id = p_incident_id and n.state = 'waiting' and n.attempts = 0
         and n.kind = 'open' and clock_timestamp() < n.created_at + c.patience;
     update ops.notification set state = 'cancelled'
-    where incident_id = p_incident_id and state = 'waiting' and attempts = 0 and kind in ('update', 'escalate');
+    where incident_id = p_incident_id and state = 'waiting' and attempts = 0 and kind = 'escalate';
     select bool_or(state <> 'cancelled'), min(audience) into told, tells
     from ops.notification where incident_id = p_incident_id and kind = 'open';
     if told then
@@ -379,36 +369,26 @@ begin
 end
 $$;
 
--- Settles what a good load ends. An incident is locked before its loads are counted: of two feeds that recover at the same moment,
--- the second then sees that the first has.
 create function ops.recover(p_feed text, p_ends text[], p_from date, p_to date, p_load_id bigint)
 returns void language plpgsql security definer set search_path = pg_catalog as $$
 declare
     one record;
-    good_bytes text;
 begin
-    select encode(sha256(string_agg(sha256, ' ' order by page)::bytea), 'hex') into good_bytes
-    from ops.load_page where load_id = p_load_id;
+    update ops.incident_load as l set recovered_at = clock_timestamp()
+    from ops.incident as i join ops.cause as c using (cause)
+    where i.incident_id = l.incident_id and i.resolved_at is null and l.feed = p_feed and l.recovered_at is null
+        and c.ends_with = any(p_ends)
+        and (i.period is null or p_from is null or i.period between p_from and p_to);
     for one in
-        select i.incident_id, i.period, c.ends_with from ops.incident as i join ops.cause as c using (cause)
+        select i.incident_id from ops.incident as i join ops.cause as c using (cause)
         where i.resolved_at is null and c.ends_with = any(p_ends)
-            and (i.feed = p_feed or exists (
-                select from ops.incident_load as l where l.incident_id = i.incident_id and l.feed = p_feed))
+            and (i.feed = p_feed or (c.shared and exists (
+                select from ops.incident_load as l where l.incident_id = i.incident_id and l.feed = p_feed)))
             and (i.period is null or p_from is null or i.period between p_from and p_to)
-        order by i.incident_id for update of i
+            and not exists (select from ops.incident_load as l
+                where l.incident_id = i.incident_id and l.recovered_at is null)
     loop
-        update ops.incident_load as l set recovered_at = clock_timestamp()
-        where l.incident_id = one.incident_id and l.feed = p_feed and l.recovered_at is null
-            -- What broke on certain bytes, and not because of them, works again when these bytes or their period went through, and
-            -- what was wrong with bytes is over when others come: a look that found nothing new says nothing of either.
-            and (l.bytes_sha256 is null or l.bytes_sha256 = good_bytes
-                or case one.ends_with when 'run' then one.period is not null and p_from is not null
-                    when 'load' then good_bytes is not null else true end);
-        if not exists (
-            select from ops.incident_load as l where l.incident_id = one.incident_id and l.recovered_at is null
-        ) then
-            perform ops.settle_trouble(one.incident_id, '正しく取り込みました。', p_load_id);
-        end if;
+        perform ops.settle_trouble(one.incident_id, '正しく取り込みました。', p_load_id);
     end loop;
 end
 $$;
@@ -417,34 +397,9 @@ $$;
 create function ops.overtaken(p_feed text, p_load_id bigint, p_period date) returns boolean
 language sql stable set search_path = pg_catalog as $$
     select exists (
-        select from ops.load as later where later.feed = p_feed and later.load_id > p_load_id
-            and later.state in ('published', 'unchanged')
-            and (
-                p_period between later.period_from and later.period_to
-                or (p_period is null and not exists (select from ops.load_page as p where p.load_id = p_load_id))
-                or exists (
-                    select from ops.load_page as p join ops.load_page as q using (sha256)
-                    where p.load_id = p_load_id and q.load_id = later.load_id)
-            )
+        select from ops.load where feed = p_feed and load_id > p_load_id and state in ('published', 'unchanged')
+            and (p_period is null or period_from is null or p_period between period_from and period_to)
     )
-$$;
-
--- A trigger of this file failed: what happened is recorded all the same, and the watcher looks after the rest.
-create function ops.note_untold(p_error text) returns void
-language plpgsql security definer set search_path = pg_catalog as $$
-begin
-    raise warning 'alerts: %', p_error;
-    insert into ops.watch (name, beat_at, detail) values ('untold', clock_timestamp(), jsonb_build_object('error', p_error))
-    on conflict (name) do update set beat_at = excluded.beat_at, detail = excluded.detail;
-end
-$$;
-
--- The cause of a failed load, null when its code is an answer to whoever asked.
-create function ops.cause_of(p_state text, p_code text) returns text
-language sql stable set search_path = pg_catalog as $$
-    select cause from ops.cause_code
-    where coalesce(p_code, case when p_state = 'rejected' then 'gate.rejected' else '' end) like code_pattern
-    order by length(code_pattern) desc limit 1
 $$;
 
 create function ops.load_changed() returns trigger
@@ -454,7 +409,9 @@ declare
     period date := coalesce(new.requested_period, new.period_from);
 begin
     if new.state in ('failed', 'rejected') then
-        known := ops.cause_of(new.state, new.error_code);
+        select cause into known from ops.cause_code
+        where coalesce(new.error_code, case when new.state = 'rejected' then 'gate.rejected' else '' end) like code_pattern
+        order by length(code_pattern) desc limit 1;
         if known is not null then
             perform ops.report_trouble(known, new.feed, period, new.error_code,
                 coalesce(new.error_ja, '検査に合わないため受け入れませんでした。'), new.load_id);
@@ -473,15 +430,10 @@ begin
         perform ops.recover(new.feed, '{fetch,run,load}', coalesce(new.period_from, new.requested_period),
             coalesce(new.period_to, new.requested_period), new.load_id);
     elsif new.state = 'unchanged' then
-        perform ops.recover(new.feed, '{fetch}', null, null, new.load_id);
-        perform ops.recover(new.feed, '{run,load}', coalesce(new.period_from, new.requested_period),
-            coalesce(new.period_to, new.requested_period), new.load_id);
+        perform ops.recover(new.feed, '{fetch,run}', null, null, new.load_id);
     elsif new.state in ('waiting', 'fetched') then
         perform ops.recover(new.feed, '{fetch}', null, null, new.load_id);
     end if;
-    return null;
-exception when others then
-    perform ops.note_untold(sqlerrm);
     return null;
 end
 $$;
@@ -496,17 +448,11 @@ begin
     for one in
         select i.incident_id, i.feed from ops.incident as i
         where i.resolved_at is null and i.cause = 'rows_held' and i.feed in (select feed from changed)
-        order by i.incident_id for update
+            and not exists (select from ops.held_row as h where h.feed = i.feed and h.state = 'held')
     loop
-        -- Counted under the incident's lock: of two people who decide the last two rows at once, the second sees none left.
-        if not exists (select from ops.held_row as h where h.feed = one.feed and h.state = 'held') then
-            perform ops.settle_trouble(one.incident_id, '確認待ちの行がなくなりました。',
-                (select max(load_id) from ops.load where feed = one.feed and state = 'published'));
-        end if;
+        perform ops.settle_trouble(one.incident_id, '確認待ちの行がなくなりました。',
+            (select max(load_id) from ops.load where feed = one.feed and state = 'published'));
     end loop;
-    return null;
-exception when others then
-    perform ops.note_untold(sqlerrm);
     return null;
 end
 $$;
@@ -521,8 +467,7 @@ begin
     if new.as_of is not null or new.state is not distinct from old.state then
         return null;
     end if;
-    -- One that was killed is closed by the next, which is its second try: that says nothing; a last try that is killed the watcher tells.
-    if new.state = 'failed' and new.error is distinct from '途中で止まりました。' then
+    if new.state = 'failed' then
         perform ops.report_trouble('marts_failed', null, null, 'marts.failed', coalesce(new.error, ''));
     elsif new.state = 'published' then
         for one in
@@ -532,9 +477,6 @@ begin
             perform ops.settle_trouble(one.incident_id, 'マートを作り直しました。');
         end loop;
     end if;
-    return null;
-exception when others then
-    perform ops.note_untold(sqlerrm);
     return null;
 end
 $$;
@@ -558,9 +500,6 @@ begin
             perform ops.settle_trouble(one.incident_id, format('「%s」を受け取りました。', new.file_name));
         end loop;
     end if;
-    return null;
-exception when others then
-    perform ops.note_untold(sqlerrm);
     return null;
 end
 $$;
