@@ -15,9 +15,7 @@ declare
     period date := coalesce(new.requested_period, new.period_from);
 begin
     if new.state in ('failed', 'rejected') then
-        select cause into known from ops.cause_code
-        where coalesce(new.error_code, case when new.state = 'rejected' then 'gate.rejected' else '' end) like code_pattern
-        order by length(code_pattern) desc limit 1;
+        known := ops.cause_of(new.state, new.error_code);
         if known is not null then
             perform ops.report_trouble(known, new.feed, period, new.error_code,
                 coalesce(new.error_ja, '検査に合わないため受け入れませんでした。'), new.load_id);
@@ -40,10 +38,15 @@ begin
         perform ops.recover(new.feed, '{fetch,run,load}', coalesce(new.period_from, new.requested_period),
             coalesce(new.period_to, new.requested_period), new.load_id);
     elsif new.state = 'unchanged' then
-        perform ops.recover(new.feed, '{fetch,run}', null, null, new.load_id);
+        perform ops.recover(new.feed, '{fetch}', null, null, new.load_id);
+        perform ops.recover(new.feed, '{run,load}', coalesce(new.period_from, new.requested_period),
+            coalesce(new.period_to, new.requested_period), new.load_id);
     elsif new.state in ('waiting', 'fetched') then
         perform ops.recover(new.feed, '{fetch}', null, null, new.load_id);
     end if;
+    return null;
+exception when others then
+    perform ops.note_untold(sqlerrm);
     return null;
 end
 $$;
@@ -65,6 +68,9 @@ begin
             perform ops.settle_trouble(one.incident_id, format('「%s」を受け取りました。', new.file_name));
         end loop;
     end if;
+    return null;
+exception when others then
+    perform ops.note_untold(sqlerrm);
     return null;
 end
 $$;
