@@ -59,7 +59,7 @@ def read_delimited(body: bytes, name: str, *, encoding: str | None, delimiter: s
         )
     text, found = decode(body, name, encoding)
     hint = _SEP_LINE.match(text)
-    delimiter = delimiter or (hint[1] if hint else _detected(text))
+    delimiter = delimiter or (hint[1] if hint else detected_delimiter(text))
     records = _records(text, name, delimiter, hint.end() if hint else 0)
     sheet = Sheet(PurePosixPath(name).stem, Rows(len(records.starts), records.row))
     return Book([sheet], "csv", found, notes=_ragged(records))
@@ -149,7 +149,7 @@ def _broken_record(name: str, line: int, problem: str) -> UnreadableFile:
     )
 
 
-def _detected(text: str) -> str:
+def detected_delimiter(text: str) -> str:
     """The delimiter that makes the most lines equally wide; a comma where nothing tells."""
     sample = text[:_SAMPLE]
     if len(text) > _SAMPLE:

@@ -2,7 +2,8 @@
 
 The file is read whole by the reader of its format, interpreted by the contract's layout, and written only when every
 cell was understood: one faulty cell sends the file back with all its faults, since a sheet that was half read looks
-complete to whoever sees the result.
+complete to whoever sees the result. A large file that is nothing but a plain table goes by `plain_copy` instead, with the
+same result.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from kpi_warehouse.readers.delimited import read_delimited
 from kpi_warehouse.readers.grid import Book
 from kpi_warehouse.readers.json_records import read_json
 from kpi_warehouse.readers.layout import CellFault, MeasureRow, Reading, read_layout
+from kpi_warehouse.readers.plain_copy import copy_plain
 from kpi_warehouse.readers.workbook import read_workbook
 from kpi_warehouse.warehouse.corrections import corrections_for, note_uses
 from kpi_warehouse.warehouse.tables import copy_statement
@@ -70,14 +72,19 @@ def stage_file(
         GateRejected: cells could not be read under the contract; every one is in ``ops.cell_fault``.
     """
     known = corrections_for(connection, contract.feed, hashlib.sha256(body).hexdigest())
-    reading, uses = corrected(read_file(contract, body, name), known)
+    # A correction is looked for in every row, which only the layout engine has one by one.
+    plain = None if known else copy_plain(connection, contract, load_id, body, name)
+    if plain is None:
+        reading, uses = corrected(read_file(contract, body, name), known)
+    else:
+        reading, uses = Reading(rows=plain.odd), []
     note_uses(connection, load_id, uses)
     _note_faults(connection, load_id, reading.faults)
     _note_drift(connection, contract, load_id, reading.drift)
     if reading.faults:
         connection.commit()
         raise GateRejected(_told(contract, name, reading.faults), "file.cells")
-    if not reading.rows:
+    if not reading.rows and plain is None:
         raise GateRejected(f"{contract.title_ja}：「{name}」に値がひとつもありません。", "file.empty")
     with connection.cursor() as cursor, cursor.copy(copy_statement(contract, load_id)) as copy:
         for row in _rows(contract, reading.rows):
@@ -99,8 +106,8 @@ def stage_file(
                 for check in reading.checks
             ],
         )
-    periods = [row.period for row in reading.rows]
-    return StagedFile(len(reading.rows), min(periods), max(periods))
+    periods = [*(row.period for row in reading.rows), *(plain.periods if plain else ())]
+    return StagedFile(len(reading.rows) + (plain.rows if plain else 0), min(periods), max(periods))
 
 
 def _rows(contract: Contract, rows: list[MeasureRow]) -> Iterator[tuple[object, ...]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from kpi_warehouse.contract_layout import CodedColumn, Layout
 from kpi_warehouse.japanese.widths import search_key
@@ -21,10 +22,20 @@ from kpi_warehouse.readers.layout_result import CellFault, Check, MeasureRow, Re
 from kpi_warehouse.readers.layout_table import TableReader
 from kpi_warehouse.readers.layout_tables import BLANK, Found, Page, Search, find_tables
 
-__all__ = ["CellFault", "Check", "MeasureRow", "Reading", "read_layout"]
+__all__ = ["CellFault", "Check", "MeasureRow", "Reading", "Understood", "read_layout", "understand"]
 
 # Headings shown of a sheet on which a table was looked for in vain.
 _SHOWN_ROWS, _SHOWN_CELLS = 12, 24
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A reading with the way it came about: where the tables are, their readers, and whether lines stand around them."""
+
+    reading: Reading
+    search: Search
+    readers: Sequence[TableReader]
+    lines_outside: bool
 
 
 def read_layout(book: Book, layout: Layout, columns: Sequence[CodedColumn]) -> Reading:
@@ -38,6 +49,11 @@ def read_layout(book: Book, layout: Layout, columns: Sequence[CodedColumn]) -> R
     Returns:
         Rows and checks, and every fault with its cell; rows are to be used only if there are no faults.
     """
+    return understand(book, layout, columns).reading
+
+
+def understand(book: Book, layout: Layout, columns: Sequence[CodedColumn]) -> Understood:
+    """`read_layout`, with how it was read."""
     # Hundreds of thousands of rows that hold no cycles: looking for garbage among them would double the time.
     collecting = gc.isenabled()
     gc.disable()
@@ -48,7 +64,7 @@ def read_layout(book: Book, layout: Layout, columns: Sequence[CodedColumn]) -> R
             gc.enable()
 
 
-def _read(book: Book, layout: Layout, columns: Sequence[CodedColumn]) -> Reading:
+def _read(book: Book, layout: Layout, columns: Sequence[CodedColumn]) -> Understood:
     search = find_tables(book, layout)
     context = Context(layout, columns, OutsideLines(layout, search))
     _tell_search(search, context)
@@ -62,7 +78,8 @@ def _read(book: Book, layout: Layout, columns: Sequence[CodedColumn]) -> Reading
         _leftovers(page, search, context, [reader for reader in readers if reader.page is page])
     _hidden_sheets(book, layout, context)
     findings = context.findings
-    return Reading(context.rows, context.checks, findings.faults_in_order(), findings.drift_in_order())
+    reading = Reading(context.rows, context.checks, findings.faults_in_order(), findings.drift_in_order())
+    return Understood(reading, search, readers, bool(context.outside.lines))
 
 
 def _tell_search(search: Search, context: Context) -> None:

@@ -1,0 +1,88 @@
+"""A plain table → its stage table by COPY, one block being made while the last is sent.
+
+Memory holds the file's bytes, two blocks, the keys (8 bytes a row) and what was learned of the texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from itertools import chain
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from kpi_warehouse.contract import Contract, FileSource, file_source
+from kpi_warehouse.readers.layout_result import MeasureRow
+from kpi_warehouse.readers.plain_block import NotPlain, Source
+from kpi_warehouse.warehouse.tables import names, stage_table
+
+# Bytes below which the layout engine is done before Arrow is imported.
+LARGE = {"delimited": 1 << 20, "workbook": 256 << 10}
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What was copied: rows, first and last period start of all; `odd` are further rows, still to be written."""
+
+    rows: int
+    periods: tuple[date, date]
+    odd: list[MeasureRow]
+
+
+def copy_plain(
+    connection: psycopg.Connection, contract: Contract, load_id: int, body: bytes, name: str
+) -> Copied | None:
+    """COPY a large file into its (empty) stage table, if it is a plain table.
+
+    Returns:
+        What was copied; None where the file is for the layout engine: nothing was written then.
+
+    Raises:
+        UnreadableFile: as the reader of the format.
+    """
+    source = file_source(contract)
+    if len(body) < LARGE.get(source.format, len(body) + 1):
+        return None
+    try:
+        with connection.transaction():
+            return _copied(connection, contract, load_id, _opened(source, body, name))
+    except (NotPlain, psycopg.DataError):
+        # What the server refuses of a block it refuses of the engine's rows too, in words that are the same.
+        connection.execute(sql.SQL("truncate {}").format(stage_table(contract, load_id)))
+        return None
+
+
+def _opened(source: FileSource, body: bytes, name: str) -> Source:
+    from kpi_warehouse.readers.plain_text import PlainText
+
+    return PlainText(body, name, encoding=source.encoding, delimiter=source.delimiter)
+
+
+def _copied(connection: psycopg.Connection, contract: Contract, load_id: int, source: Source) -> Copied:
+    from kpi_warehouse.readers.plain_table import PlainTable
+
+    blocks = source.blocks()
+    opening = next(blocks, None)
+    if opening is None:
+        raise NotPlain("no rows")
+    table = PlainTable(contract, source, opening)
+
+    def lines() -> Iterator[Any]:
+        for block in chain([opening], blocks):
+            yield from table.lines(block)
+        table.finish()
+
+    statement = sql.SQL("copy {} ({}) from stdin").format(stage_table(contract, load_id), names(table.copied))
+    coming = lines()
+    with ThreadPoolExecutor(1) as ahead, connection.cursor().copy(statement) as copy:
+        waiting = ahead.submit(next, coming, None)
+        while (ready := waiting.result()) is not None:
+            waiting = ahead.submit(next, coming, None)
+            copy.write(ready)
+    if not table.rows and not table.odd:
+        raise NotPlain("no values")
+    return Copied(table.rows, table.periods, table.odd)

@@ -1,0 +1,420 @@
+"""Blocks of a plain table → lines for COPY, as the layout engine would have read them.
+
+What a text means is never decided here. Of every new text (or combination of texts that mean something together: period
+and status, measure and unit) one row is given to the layout engine, and what it made of that row is repeated for all others
+with the same texts. Rows whose value is more than a number (a mark, ▲, a unit) are given to the engine one and all. A fault,
+a change of the form, a total, a line that is no row, a key that comes twice: then the file is not plain and the engine reads
+the whole of it, so that what people are told never depends on which way was taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from kpi_warehouse.contract import Contract, file_source
+from kpi_warehouse.contract_layout import MEASURE_COLUMN
+from kpi_warehouse.japanese.widths import fold
+from kpi_warehouse.readers.grid import Book, Cell, Sheet, Value
+from kpi_warehouse.readers.layout import Understood, understand
+from kpi_warehouse.readers.layout_columns import Columns
+from kpi_warehouse.readers.layout_headers import take_references
+from kpi_warehouse.readers.layout_result import MeasureRow
+from kpi_warehouse.readers.layout_tables import MAX_DEPTH
+from kpi_warehouse.readers.plain_block import Block, Labels, NotPlain, Numbers, Source
+
+# Texts learned, and rows read by the engine one and all: with more of them a table is not plain but long.
+MOST_LEARNED = 100_000
+MOST_ODD = 100_000
+_LABELS = ("axis", "period", "period_end", "measure")
+_KEY_BITS = 63
+_ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+Ids = NDArray[np.int32]
+
+
+@dataclass
+class _Group:
+    """Columns of the sheet whose texts mean something together, and what each combination of them was read as.
+
+    Args:
+        columns: of the sheet; without any, all rows are alike.
+        names: columns of the stage that follow from it.
+        of_row: what stands in those columns, from a row of the engine.
+        of_key: the parts of the row's key among it: (number of the part, what it is).
+        known: combination of texts → its id.
+        texts, keys: by value column and id: the fields for COPY, and the parts packed into a number.
+    """
+
+    columns: tuple[int, ...]
+    names: tuple[str, ...]
+    of_row: Callable[[MeasureRow], tuple[object, ...]]
+    of_key: Callable[[MeasureRow], tuple[tuple[int, object], ...]]
+    known: dict[tuple[tuple[type, Value], ...], int] = field(default_factory=dict)
+    texts: list[list[str]] = field(default_factory=list)
+    keys: list[list[int]] = field(default_factory=list)
+    periods: list[list[date]] = field(default_factory=list)
+
+
+class PlainTable:
+    """Makes lines for COPY of the blocks of one source.
+
+    Args:
+        contract: of a feed that comes as a file.
+        source: the file.
+        opening: its first block: the heading is judged together with the rows right below it.
+
+    Raises:
+        NotPlain: the layout, or the heading of this file, asks for the layout engine.
+    """
+
+    def __init__(self, contract: Contract, source: Source, opening: Block) -> None:
+        self._contract, self._source = contract, source
+        self._layout = file_source(contract).layout
+        below = [opening.cells(row) for row in range(min(MAX_DEPTH + 1, opening.rows))]
+        self._columns = self._opened(self._understood(below, whole=False))
+        values = self._columns.values
+        self._at = [column.at for column in values]
+        self._skips = [not column.blank_is_fault for column in values]
+        self._places = [source.place(at) for at in self._at]
+        self._axes = [
+            column.name for column in contract.axes if column.name not in ("period_kind", MEASURE_COLUMN)
+        ]
+        self._parts: list[dict[object, int]] = [{} for _ in range(2 + len(self._axes))]
+        self._bits = _KEY_BITS // len(self._parts)
+        self._groups = self._grouped()
+        # Texts nobody loads may still look like a heading: the engine is shown each of them once.
+        self._ignored: dict[int, set[Value]] = {
+            at: set() for _, at in self._columns.by_kind.get("ignored", ())
+        }
+        self._learned = 0
+        for group in self._groups:
+            group.texts = [[] for _ in values]
+            group.keys = [[] for _ in values]
+            group.periods = [[] for _ in values]
+        self._keys: list[NDArray[np.int64]] = []
+        self._used: set[date] = set()
+        self.odd: list[MeasureRow] = []
+        self.rows = 0
+
+    @property
+    def copied(self) -> tuple[str, ...]:
+        """Columns of the stage in the order of the lines; the others are empty."""
+        names = [name for group in self._groups for name in group.names]
+        return (*names, self._contract.value.name, "source_page", "source_cell")
+
+    @property
+    def periods(self) -> tuple[date, date]:
+        """First and last period start of all rows so far."""
+        used = self._used | {row.period for row in self.odd}
+        return min(used), max(used)
+
+    def lines(self, block: Block) -> list[Any]:
+        """Lines for COPY of a block, as Arrow buffers; rows for which that cannot be done are added to `odd`.
+
+        Raises:
+            NotPlain: see above.
+        """
+        if not all(block.is_empty(at) for at in self._columns.loose):
+            raise NotPlain("values without heading")
+        numbers = [block.numbers(at) for at in self._at]
+        ids = self._ids(block)
+        odd = self._odd(numbers, block.rows)
+        if odd is not None:
+            self._read_odd(block, np.flatnonzero(odd))
+        lines = []
+        for at, each in enumerate(numbers):
+            chosen = _chosen(each, odd)
+            count = block.rows if chosen is None else len(chosen)
+            if count:
+                lines.append(self._copy_text(block, at, each, ids, chosen))
+                self.rows += count
+        return lines
+
+    def finish(self) -> None:
+        """What only the whole file can tell.
+
+        Raises:
+            NotPlain: a key comes twice.
+        """
+        keys = np.sort(np.concatenate([*self._keys, np.zeros(0, np.int64)]))
+        if (keys[1:] == keys[:-1]).any():
+            raise NotPlain("a key comes twice")
+
+    # -- the heading
+
+    def _opened(self, understood: Understood) -> Columns:
+        """The columns, where heading and layout are of the kind this is for."""
+        reader = understood.readers[0]
+        columns, table = reader.columns, reader.table
+        marks = self._contract.value.marks
+        labels = [at for _, at in columns.labels]
+        axes = [spec.column for spec, _ in columns.labels if spec.kind == "axis"]
+        if (
+            not columns.readable
+            or columns.totals
+            or not columns.labels
+            or not columns.values
+            or any(column.units or column.signs for column in columns.values)
+            or any("" in spec.headings for spec in table.columns)
+            or any(mark[:1].isdigit() or (mark[:1] == "-" and len(mark) > 1) for mark in marks)
+            or len(set(labels)) < len(labels)
+            or len(set(axes)) < len(axes)
+        ):
+            raise NotPlain("layout")
+        return columns
+
+    def _grouped(self) -> list[_Group]:
+        of_kind: dict[str, list[int]] = {}
+        for spec, at in self._columns.labels:
+            of_kind.setdefault(spec.kind, []).append(at)
+        for kind, found in self._columns.by_kind.items():
+            if kind not in _LABELS:
+                of_kind[kind] = [at for _, at in found]
+
+        def columns(*kinds: str) -> tuple[int, ...]:
+            return tuple(at for kind in kinds for at in of_kind.get(kind, ()))
+
+        groups = [
+            _Group(
+                columns("period", "period_end", "status"),
+                ("period", "period_kind", "period_end", "qualifier", "value_status"),
+                lambda row: (row.period, row.period_kind, row.period_end, row.qualifier, row.value_status),
+                lambda row: ((0, (row.period, row.period_kind)),),
+            ),
+            _Group(
+                columns("measure", "unit"),
+                ("measure_code", "unit"),
+                lambda row: (row.measure_code, row.unit),
+                lambda row: ((1, row.measure_code),),
+            ),
+            _Group(columns("note"), ("note",), lambda row: (row.note,), lambda row: ()),
+        ]
+        by_axis = {spec.column: at for spec, at in self._columns.labels if spec.kind == "axis"}
+        for part, axis in enumerate(self._axes, 2):
+            groups.append(_axis_group(axis, part, (by_axis[axis],) if axis in by_axis else ()))
+        return groups
+
+    # -- learning
+
+    def _understood(self, rows: Sequence[list[Cell]], *, whole: bool = True) -> Understood:
+        """What the layout engine makes of the heading with some rows below it; `whole`: all of them are rows of the table."""
+        sheet = Sheet(self._source.name, [self._source.heading, *rows])
+        understood = understand(Book([sheet], "plain"), self._layout, self._contract.columns)
+        reading, search = understood.reading, understood.search
+        if reading.faults or reading.drift or reading.checks or understood.lines_outside:
+            raise NotPlain("faults, drift, totals or lines outside")
+        if len(search.found) != 1 or search.found[0].bottom or search.ambiguous:
+            raise NotPlain("heading")
+        found = search.found[0]
+        if found.top or found.caption or found.page.landmarks != [0] or found.end != 1 + len(rows):
+            raise NotPlain("rows that are none")
+        if whole and [each.at for each in understood.readers[0].columns.values] != self._at:
+            raise NotPlain("columns")
+        return understood
+
+    def _ids(self, block: Block) -> list[Ids | None]:
+        """For each group the id of every row's combination, new ones being learned; None where all rows are alike."""
+        ids: list[Ids | None] = []
+        learn: list[tuple[_Group, int]] = []  # group, row: its ids are given in the order of this list
+        seen: dict[int, Labels] = {}
+        labelled = {at for _, at in self._columns.labels}
+        for group in self._groups:
+            for column in group.columns:
+                if column not in seen:
+                    seen[column] = self._labels(block, column, label=column in labelled)
+            found, new = _combined(group, [seen[column] for column in group.columns], block.rows)
+            ids.append(found)
+            learn.extend((group, row) for row in new)
+        also: set[int] = set()
+        for column, shown in self._ignored.items():
+            labels = block.labels(column)
+            new = [at for at, value in enumerate(labels.values) if value not in shown]
+            shown.update(labels.values)
+            also.update(_first_rows(labels.codes, new))
+        self._learn(block, learn, also)
+        return ids
+
+    def _labels(self, block: Block, column: int, *, label: bool) -> Labels:
+        labels = block.labels(column)
+        shown: set[str] = set()
+        for value in labels.values:
+            text = value if isinstance(value, str) else "" if value is None else str(value)
+            if label and (not text.strip() or take_references(fold(text))[1]):
+                raise NotPlain("a label that is blank or points to a footnote")
+            if text in shown:
+                raise NotPlain("a number and a text that look alike")
+            shown.add(text)
+        return labels
+
+    def _learn(self, block: Block, learn: Sequence[tuple[_Group, int]], also: set[int]) -> None:
+        """Let the engine read one row of each new combination, with 1 for every value."""
+        rows = sorted({row for _, row in learn} | also)
+        if not rows:
+            return
+        self._learned += len(rows)
+        if self._learned > MOST_LEARNED:
+            raise NotPlain("too many different texts")
+        cells = [block.cells(row) for row in rows]
+        for line in cells:
+            for at in self._at:
+                line[at] = Cell(1, line[at].place, "1")
+        by_place = {row.source_cell: row for row in self._understood(cells).reading.rows}
+        at_row = dict(zip(rows, cells, strict=True))
+        for group, row in learn:
+            for number, at in enumerate(self._at):
+                read = by_place.get(at_row[row][at].place)
+                if read is None or (read.note is not None and not self._groups[2].columns):
+                    raise NotPlain("a row that is not loaded, or notes from elsewhere")
+                try:
+                    said = group.of_row(read)
+                    key = self._key(group.of_key(read))
+                except KeyError as error:
+                    raise NotPlain("an axis that is not said") from error
+                group.texts[number].append("\t".join(map(copy_field, said)))
+                group.keys[number].append(key)
+                group.periods[number].append(read.period)
+
+    def _key(self, parts: tuple[tuple[int, object], ...]) -> int:
+        packed = 0
+        for number, what in parts:
+            known = self._parts[number]
+            value = known.setdefault(what, len(known))
+            if value >> self._bits:
+                raise NotPlain("too many different keys")
+            packed |= value << (number * self._bits)
+        return packed
+
+    # -- values
+
+    def _odd(self, numbers: Sequence[Numbers], rows: int) -> NDArray[np.bool_] | None:
+        """Rows that the engine must read: a value that is more than a number, or none at all."""
+        if all(each.plain is None for each in numbers):
+            return None
+        odd, empty = np.zeros(rows, bool), np.ones(rows, bool)
+        for each, skips in zip(numbers, self._skips, strict=True):
+            if each.plain is None:
+                empty[:] = False
+                continue
+            blank = each.blank if each.blank is not None else np.zeros(rows, bool)
+            odd |= ~each.plain & ~(blank if skips else np.zeros(rows, bool))
+            empty &= blank
+        odd |= empty
+        return odd if odd.any() else None
+
+    def _read_odd(self, block: Block, rows: NDArray[np.intp]) -> None:
+        if len(self.odd) + len(rows) > MOST_ODD:
+            raise NotPlain("too many values that are more than a number")
+        reading = self._understood([block.cells(int(row)) for row in rows]).reading
+        keys = []
+        for row in reading.rows:
+            parts = [(0, (row.period, row.period_kind)), (1, row.measure_code)]
+            try:
+                parts += [(part, row.axes[axis]) for part, axis in enumerate(self._axes, 2)]
+            except KeyError as error:
+                raise NotPlain("an axis that is not said") from error
+            keys.append(self._key(tuple(parts)))
+        self._keys.append(np.array(keys, np.int64))
+        self.odd.extend(reading.rows)
+
+    def _copy_text(
+        self,
+        block: Block,
+        number: int,
+        numbers: Numbers,
+        ids: Sequence[Ids | None],
+        chosen: NDArray[np.intp] | None,
+    ) -> Any:
+        """Lines of one value column of a block."""
+        count = block.rows if chosen is None else len(chosen)
+        keys = np.zeros(count, np.int64)
+        pieces: list[Any] = []
+        constant = ""
+        for group, every in zip(self._groups, ids, strict=True):
+            texts = group.texts[number]
+            if every is None or len(texts) == 1:
+                constant += f"{texts[0]}\t"
+                keys |= group.keys[number][0]
+                if group is self._groups[0]:
+                    self._used.add(group.periods[number][0])
+                continue
+            own = every if chosen is None else every[chosen]
+            if constant:
+                pieces.append(constant)
+                constant = ""
+            pieces += [pa.array(texts).take(pa.array(own)), "\t"]
+            keys |= np.array(group.keys[number], np.int64)[own]
+            if group is self._groups[0]:
+                periods = group.periods[number]
+                self._used.update(periods[each] for each in np.flatnonzero(np.bincount(own)))
+        self._keys.append(keys)
+        before, behind = self._places[number]
+        at = np.arange(block.first, block.first + block.rows)
+        values = numbers.texts
+        if chosen is not None:
+            values, at = values.take(pa.array(chosen)), at[chosen]
+        pieces += [constant, values, f"\t1\t{copy_field(before)}", pa.array(at).cast(pa.string())]
+        joined = pc.binary_join_element_wise(*pieces, f"{copy_field(behind)}\n", "")
+        _, offsets, data = joined.buffers()
+        return data.slice(0, np.frombuffer(offsets, np.int32)[len(joined)])
+
+
+def copy_field(value: object) -> str:
+    """A field of COPY's text format."""
+    return "\\N" if value is None else str(value).translate(_ESCAPED)
+
+
+def _axis_group(axis: str, part: int, columns: tuple[int, ...]) -> _Group:
+    return _Group(columns, (axis,), lambda row: (row.axes[axis],), lambda row: ((part, row.axes[axis]),))
+
+
+def _chosen(numbers: Numbers, odd: NDArray[np.bool_] | None) -> NDArray[np.intp] | None:
+    """Rows with a number of a column that the engine need not read; None: all."""
+    if numbers.plain is None:
+        return None if odd is None else np.flatnonzero(~odd)
+    return np.flatnonzero(numbers.plain if odd is None else numbers.plain & ~odd)
+
+
+def _combined(group: _Group, columns: Sequence[Labels], rows: int) -> tuple[Ids | None, list[int]]:
+    """Ids of the combinations in each row, and the first row of each new one, in the order of the new ids."""
+    known = group.known
+    if not columns:
+        new = [] if known else [0]
+        known.setdefault((), 0)
+        return None, new
+    codes: NDArray[Any] = columns[0].codes
+    combinations: list[tuple[tuple[type, Value], ...]] = [
+        ((type(value), value),) for value in columns[0].values
+    ]
+    for labels in columns[1:]:
+        both = codes.astype(np.int64) * len(labels.values) + labels.codes
+        there, codes = np.unique(both, return_inverse=True)
+        values = labels.values
+        combinations = [
+            (*combinations[one // len(values)], (type(values[one % len(values)]), values[one % len(values)]))
+            for one in there.tolist()
+        ]
+    own = np.empty(len(combinations), np.int32)
+    fresh = []
+    for at, combination in enumerate(combinations):
+        found = known.get(combination)
+        if found is None:
+            found = known[combination] = len(known)
+            fresh.append(at)
+        own[at] = found
+    return own[codes], _first_rows(codes, fresh)
+
+
+def _first_rows(codes: NDArray[Any], wanted: Sequence[int]) -> list[int]:
+    """The first row in which each code that is wanted occurs."""
+    if not wanted:
+        return []
+    first = np.zeros(int(codes.max()) + 1, np.intp)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return [int(first[code]) for code in wanted]
