@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -22,6 +23,8 @@ from kpi_warehouse.warehouse.tables import names, stage_table
 
 # Bytes below which the layout engine is done before Arrow is imported.
 LARGE = {"delimited": 1 << 20, "workbook": 256 << 10}
+
+Lines = tuple[tuple[str, ...], Any]
 
 
 @dataclass(frozen=True)
@@ -71,18 +74,26 @@ def _copied(connection: psycopg.Connection, contract: Contract, load_id: int, so
         raise NotPlain("no rows")
     table = PlainTable(contract, source, opening)
 
-    def lines() -> Iterator[Any]:
+    def lines() -> Iterator[Lines]:
         for block in chain([opening], blocks):
             yield from table.lines(block)
         table.finish()
 
-    statement = sql.SQL("copy {} ({}) from stdin").format(stage_table(contract, load_id), names(table.copied))
-    coming = lines()
-    with ThreadPoolExecutor(1) as ahead, connection.cursor().copy(statement) as copy:
-        waiting = ahead.submit(next, coming, None)
-        while (ready := waiting.result()) is not None:
-            waiting = ahead.submit(next, coming, None)
-            copy.write(ready)
+    stage = stage_table(contract, load_id)
+    for columns, buffers in groupby(_ahead(lines()), key=itemgetter(0)):
+        statement = sql.SQL("copy {} ({}) from stdin").format(stage, names(columns))
+        with connection.cursor().copy(statement) as copy:
+            for _, buffer in buffers:
+                copy.write(buffer)
     if not table.rows and not table.odd:
         raise NotPlain("no values")
     return Copied(table.rows, table.periods, table.odd)
+
+
+def _ahead(lines: Iterator[Lines]) -> Iterator[Lines]:
+    """The same, the next being made in a thread while the last is used."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(next, lines, None)
+        while (ready := waiting.result()) is not None:
+            waiting = thread.submit(next, lines, None)
+            yield ready

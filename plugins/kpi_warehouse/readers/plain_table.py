@@ -29,12 +29,14 @@ from kpi_warehouse.readers.layout_headers import take_references
 from kpi_warehouse.readers.layout_result import MeasureRow
 from kpi_warehouse.readers.layout_tables import MAX_DEPTH
 from kpi_warehouse.readers.plain_block import Block, Labels, NotPlain, Numbers, Source
+from kpi_warehouse.warehouse.tables import stage_defaults
 
 # Texts learned, and rows read by the engine one and all: with more of them a table is not plain but long.
 MOST_LEARNED = 100_000
 MOST_ODD = 100_000
 _LABELS = ("axis", "period", "period_end", "measure")
 _KEY_BITS = 63
+NULL = "\\N"
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 Ids = NDArray[np.int32]
 
@@ -49,7 +51,8 @@ class _Group:
         of_row: what stands in those columns, from a row of the engine.
         of_key: the parts of the row's key among it: (number of the part, what it is).
         known: combination of texts → its id.
-        texts, keys: by value column and id: the fields for COPY, and the parts packed into a number.
+        fields, keys, periods: by value column and id: what COPY is to write in `names`, the parts of the key packed into a
+            number, the first day of the period.
     """
 
     columns: tuple[int, ...]
@@ -57,7 +60,7 @@ class _Group:
     of_row: Callable[[MeasureRow], tuple[object, ...]]
     of_key: Callable[[MeasureRow], tuple[tuple[int, object], ...]]
     known: dict[tuple[tuple[type, Value], ...], int] = field(default_factory=dict)
-    texts: list[list[str]] = field(default_factory=list)
+    fields: list[list[tuple[str, ...]]] = field(default_factory=list)
     keys: list[list[int]] = field(default_factory=list)
     periods: list[list[date]] = field(default_factory=list)
 
@@ -94,8 +97,10 @@ class PlainTable:
             at: set() for _, at in self._columns.by_kind.get("ignored", ())
         }
         self._learned = 0
+        self._defaults = {name: copy_field(text) for name, text in stage_defaults(contract).items()}
+        self._left_out = {name for group in self._groups for name in group.names}
         for group in self._groups:
-            group.texts = [[] for _ in values]
+            group.fields = [[] for _ in values]
             group.keys = [[] for _ in values]
             group.periods = [[] for _ in values]
         self._keys: list[NDArray[np.int64]] = []
@@ -104,19 +109,15 @@ class PlainTable:
         self.rows = 0
 
     @property
-    def copied(self) -> tuple[str, ...]:
-        """Columns of the stage in the order of the lines; the others are empty."""
-        names = [name for group in self._groups for name in group.names]
-        return (*names, self._contract.value.name, "source_page", "source_cell")
-
-    @property
     def periods(self) -> tuple[date, date]:
         """First and last period start of all rows so far."""
         used = self._used | {row.period for row in self.odd}
         return min(used), max(used)
 
-    def lines(self, block: Block) -> list[Any]:
-        """Lines for COPY of a block, as Arrow buffers; rows for which that cannot be done are added to `odd`.
+    def lines(self, block: Block) -> list[tuple[tuple[str, ...], Any]]:
+        """Lines for COPY of a block, as columns of the stage and an Arrow buffer; what needs more is added to `odd`.
+
+        Columns in which every row so far has what the stage has of itself are left out.
 
         Raises:
             NotPlain: see above.
@@ -128,12 +129,14 @@ class PlainTable:
         odd = self._odd(numbers, block.rows)
         if odd is not None:
             self._read_odd(block, np.flatnonzero(odd))
+        sent = [name for group in self._groups for name in group.names if name not in self._left_out]
+        columns = (*sent, self._contract.value.name, "source_cell")
         lines = []
         for at, each in enumerate(numbers):
             chosen = _chosen(each, odd)
             count = block.rows if chosen is None else len(chosen)
             if count:
-                lines.append(self._copy_text(block, at, each, ids, chosen))
+                lines.append((columns, self._copy_text(block, at, each, ids, chosen)))
                 self.rows += count
         return lines
 
@@ -277,7 +280,13 @@ class PlainTable:
                     key = self._key(group.of_key(read))
                 except KeyError as error:
                     raise NotPlain("an axis that is not said") from error
-                group.texts[number].append("\t".join(map(copy_field, said)))
+                fields = tuple(map(copy_field, said))
+                group.fields[number].append(fields)
+                self._left_out -= {
+                    name
+                    for name, text in zip(group.names, fields, strict=True)
+                    if text != self._defaults.get(name, NULL)
+                }
                 group.keys[number].append(key)
                 group.periods[number].append(read.period)
 
@@ -337,37 +346,41 @@ class PlainTable:
         pieces: list[Any] = []
         constant = ""
         for group, every in zip(self._groups, ids, strict=True):
-            texts = group.texts[number]
-            if every is None or len(texts) == 1:
-                constant += f"{texts[0]}\t"
+            texts = self._texts(group, number)
+            own = every if every is None or chosen is None else every[chosen]
+            if own is None or len(texts) == 1:
+                constant += texts[0]
                 keys |= group.keys[number][0]
-                if group is self._groups[0]:
-                    self._used.add(group.periods[number][0])
-                continue
-            own = every if chosen is None else every[chosen]
-            if constant:
-                pieces.append(constant)
-                constant = ""
-            pieces += [pa.array(texts).take(pa.array(own)), "\t"]
-            keys |= np.array(group.keys[number], np.int64)[own]
+            else:
+                if any(texts):
+                    pieces += [constant] if constant else []
+                    pieces.append(pa.array(texts).take(pa.array(own)))
+                    constant = ""
+                keys |= np.array(group.keys[number], np.int64)[own]
             if group is self._groups[0]:
-                periods = group.periods[number]
-                self._used.update(periods[each] for each in np.flatnonzero(np.bincount(own)))
+                used = [0] if own is None else np.flatnonzero(np.bincount(own))
+                self._used.update(group.periods[number][each] for each in used)
         self._keys.append(keys)
         before, behind = self._places[number]
         at = np.arange(block.first, block.first + block.rows)
         values = numbers.texts
         if chosen is not None:
             values, at = values.take(pa.array(chosen)), at[chosen]
-        pieces += [constant, values, f"\t1\t{copy_field(before)}", pa.array(at).cast(pa.string())]
+        pieces += [constant] if constant else []
+        pieces += [values, f"\t{copy_field(before)}", pa.array(at).cast(pa.string())]
         joined = pc.binary_join_element_wise(*pieces, f"{copy_field(behind)}\n", "")
         _, offsets, data = joined.buffers()
         return data.slice(0, np.frombuffer(offsets, np.int32)[len(joined)])
 
+    def _texts(self, group: _Group, number: int) -> list[str]:
+        """The fields of a group that are written, each with the TAB behind it."""
+        sent = [at for at, name in enumerate(group.names) if name not in self._left_out]
+        return ["".join(f"{fields[at]}\t" for at in sent) for fields in group.fields[number]]
+
 
 def copy_field(value: object) -> str:
     """A field of COPY's text format."""
-    return "\\N" if value is None else str(value).translate(_ESCAPED)
+    return NULL if value is None else str(value).translate(_ESCAPED)
 
 
 def _axis_group(axis: str, part: int, columns: tuple[int, ...]) -> _Group:

@@ -126,6 +126,7 @@ def create_stage(connection: psycopg.Connection, contract: Contract, load_id: in
     Unlogged: it can be made again from landing at any time, so it costs no WAL; and no autovacuum, which would come
     between the verbs of a load. `held_by` names the rule that holds a row back.
     """
+    defaults = stage_defaults(contract)
     kinds = {column.name: column.sql_type for column in contract.columns} | contract.source.place_columns
     columns = contract.stage_columns
     table = stage_table(contract, load_id)
@@ -134,11 +135,24 @@ def create_stage(connection: psycopg.Connection, contract: Contract, load_id: in
         sql.SQL("create unlogged table {} ({}, held_by text) with (autovacuum_enabled = off)").format(
             table,
             sql.SQL(", ").join(
-                sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kinds[name])) for name in columns
+                sql.SQL("{} {} default {}").format(
+                    sql.Identifier(name), sql.SQL(kinds[name]), sql.Literal(defaults.get(name))
+                )
+                for name in columns
             ),
         )
     )
     return copy_statement(contract, load_id)
+
+
+def stage_defaults(contract: Contract) -> dict[str, str]:
+    """What stands in most rows of a file: a reader that has nothing else to say of a column leaves it out."""
+    if "source_cell" not in contract.source.place_columns:
+        return {}
+    kinds = next((list(column.codes) for column in contract.key if column.name == "period_kind"), [])
+    return {"source_page": "1", "value_status": "actual"} | (
+        {"period_kind": kinds[0]} if len(kinds) == 1 else {}
+    )
 
 
 def copy_statement(contract: Contract, load_id: int) -> sql.Composed:
