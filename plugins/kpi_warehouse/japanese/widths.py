@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _BLANKS = re.compile(r"\s+")
 _DASHES = str.maketrans(dict.fromkeys("−‐‑‒–—", "-") | dict.fromkeys("〜∼", "~"))
@@ -40,7 +41,16 @@ def fold(text: str) -> str:
 
 def search_key(text: str) -> str:
     """A form for comparing headings and names: folded, without blanks, lower case, one spelling of each word."""
+    return _known_key(text) if len(text) <= _KEPT else _key(text)
+
+
+def _key(text: str) -> str:
     key = fold(fold(text).replace(" ", "").casefold()).replace(" ", "")
     for written, meant in _SPELLINGS:
         key = key.replace(written, meant)
     return key
+
+
+# The names of a contract are compared with every heading again and again; prose is not worth its memory.
+_KEPT = 64
+_known_key = lru_cache(maxsize=16384)(_key)

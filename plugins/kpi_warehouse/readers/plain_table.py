@@ -28,7 +28,15 @@ from kpi_warehouse.readers.layout_columns import Columns
 from kpi_warehouse.readers.layout_headers import take_references
 from kpi_warehouse.readers.layout_result import MeasureRow
 from kpi_warehouse.readers.layout_tables import MAX_DEPTH
-from kpi_warehouse.readers.plain_block import Block, Labels, NotPlain, Numbers, Source
+from kpi_warehouse.readers.plain_block import (
+    Block,
+    Labels,
+    NotPlain,
+    Numbers,
+    Source,
+    arrow_numbers,
+    arrow_texts,
+)
 from kpi_warehouse.warehouse.tables import stage_defaults
 
 # Texts learned, and rows read by the engine one and all: with more of them a table is not plain but long.
@@ -354,7 +362,7 @@ class PlainTable:
             else:
                 if any(texts):
                     pieces += [constant] if constant else []
-                    pieces.append(pa.array(texts).take(pa.array(own)))
+                    pieces.append(arrow_texts(texts).take(arrow_numbers(own)))
                     constant = ""
                 keys |= np.array(group.keys[number], np.int64)[own]
             if group is self._groups[0]:
@@ -365,10 +373,13 @@ class PlainTable:
         at = np.arange(block.first, block.first + block.rows)
         values = numbers.texts
         if chosen is not None:
-            values, at = values.take(pa.array(chosen)), at[chosen]
+            values, at = values.take(arrow_numbers(chosen)), at[chosen]
         pieces += [constant] if constant else []
-        pieces += [values, f"\t{copy_field(before)}", pa.array(at).cast(pa.string())]
-        joined = pc.binary_join_element_wise(*pieces, f"{copy_field(behind)}\n", "")
+        pieces += [values, f"\t{copy_field(before)}", arrow_numbers(at).cast(pa.string())]
+        pieces += [f"{copy_field(behind)}\n", ""]
+        joined = pc.binary_join_element_wise(
+            *(arrow_texts([piece])[0] if isinstance(piece, str) else piece for piece in pieces)
+        )
         _, offsets, data = joined.buffers()
         return data.slice(0, np.frombuffer(offsets, np.int32)[len(joined)])
 

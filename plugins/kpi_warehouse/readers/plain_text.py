@@ -24,11 +24,11 @@ from kpi_warehouse.errors import UnreadableFile
 from kpi_warehouse.readers.delimited import MAX_CELLS, MAX_TEXT, detected_delimiter
 from kpi_warehouse.readers.grid import Cell
 from kpi_warehouse.readers.layout_values import PLAIN
-from kpi_warehouse.readers.plain_block import Labels, NotPlain, Numbers
+from kpi_warehouse.readers.plain_block import Labels, NotPlain, Numbers, numpy_of
 from kpi_warehouse.readers.text_encoding import canonical_encoding
 
 # Bytes of a block: enough rows to be worth a call of Arrow, few enough to stay in the processor's cache.
-BLOCK = 2 << 20
+BLOCK = 4 << 20
 # A label is short; a longer text is prose, or a quote that was never closed.
 _LONGEST = 1000
 # Bytes that are surely more than the characters from which a delimiter is detected.
@@ -132,7 +132,7 @@ class _TextBlock:
     def labels(self, column: int) -> Labels:
         encoded = self._columns[column].dictionary_encode()
         values = [self._text.decoded(each) or None for each in encoded.dictionary.to_pylist()]
-        return Labels(encoded.indices.to_numpy(), values)
+        return Labels(numpy_of(encoded.indices), values)
 
     def numbers(self, column: int) -> Numbers:
         array = self._columns[column]
@@ -141,7 +141,7 @@ class _TextBlock:
         texts = pa.Array.from_buffers(pa.string(), len(array), array.buffers(), offset=array.offset)
         if lengths.min() > 0 and lengths.max() <= 15 and _DIGIT[data].all():
             return Numbers(texts, None, None)
-        plain = pc.match_substring_regex(array, _NUMBER).to_numpy(zero_copy_only=False)
+        plain = numpy_of(pc.match_substring_regex(array, _NUMBER))
         blank = lengths == 0
         return Numbers(texts, None if plain.all() else plain, blank if blank.any() else None)
 
@@ -186,7 +186,7 @@ def _encoding(body: bytes, name: str, declared: str | None) -> tuple[str, int]:
 
 def _is_utf8(body: bytes) -> bool:
     """Whether the bytes are UTF-8, without making a text of them."""
-    offsets = pa.array([0, len(body)], pa.int32()).buffers()[1]
+    offsets = pa.py_buffer(np.array([0, len(body)], np.int32))
     try:
         pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(body)]).validate(full=True)
     except pa.ArrowInvalid:
