@@ -94,7 +94,8 @@ def write_xlsx(path: Path, count: int) -> None:
 
 def stage_path(path: Path) -> Callable[[], int]:
     """Bytes of a file → its stage table, as `load.stage` does it."""
-    import kpi_warehouse.readers.plain_table  # noqa: F401
+    import kpi_warehouse.readers.plain_book
+    import kpi_warehouse.readers.plain_table
     import kpi_warehouse.readers.plain_text  # noqa: F401
     from kpi_warehouse.readers.file_rows import stage_file
     from kpi_warehouse.warehouse.connection import connect

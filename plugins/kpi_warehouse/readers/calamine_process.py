@@ -10,7 +10,10 @@ import tempfile
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kpi_warehouse.errors import UnreadableFile
 from kpi_warehouse.readers import calamine_child, file_kind
@@ -22,13 +25,35 @@ MAX_SECONDS = 180.0
 AT_ONCE = 256 << 10
 
 
+class ReadColumn(NamedTuple):
+    """A column below the first row: doubles of all its cells, or an index into distinct texts, or the values themselves."""
+
+    kind: Literal["numbers", "texts", "values"]
+    content: Any
+    codes: NDArray[np.int32] | None
+
+    def values(self) -> list[Any]:
+        """The values one by one, "" where there is none."""
+        if self.codes is not None:
+            return list(map(self.content.__getitem__, self.codes.tolist()))
+        values: list[Any] = self.content.tolist() if self.kind == "numbers" else self.content
+        return values
+
+
 class ReadSheet(NamedTuple):
-    """One sheet as calamine reads it: values by row from A1 on, "" where there is none."""
+    """One sheet as calamine reads it, from A1 on: first row, columns below it with `height` cells each, merged areas."""
 
     name: str
     hidden: bool
-    values: list[list[Any]]
+    first: list[Any]
+    columns: list[ReadColumn]
+    height: int
     merges: list[tuple[Position, Position]]
+
+    def values(self) -> list[list[Any]]:
+        """All values by row, "" where there is none."""
+        below = zip(*(column.values() for column in self.columns), strict=True)
+        return [self.first, *map(list, below)] if self.first else []
 
 
 class CalamineProcess:
@@ -88,7 +113,10 @@ class CalamineProcess:
             if rest[0] == "PasswordError":
                 raise file_kind.password(self._name)
             raise self._damaged(str(rest[1])[:200])
-        return [ReadSheet(*sheet) for sheet in rest[0]]
+        try:
+            return [_sheet(*sheet) for sheet in rest[0]]
+        except (TypeError, ValueError) as error:
+            raise self._damaged(str(error)[:200]) from error
 
     def _damaged(self, problem: str) -> UnreadableFile:
         return UnreadableFile(
@@ -96,6 +124,37 @@ class CalamineProcess:
             "Excel で開いて「名前を付けて保存」し、出し直してください。",
             "file.damaged",
         )
+
+
+def _sheet(
+    name: str,
+    hidden: bool,
+    first: list[Any],
+    columns: list[tuple[Any, Any, Any]],
+    count: int,
+    merges: list[tuple[Position, Position]],
+) -> ReadSheet:
+    """A sheet as the child sent it.
+
+    Raises:
+        ValueError: what was sent does not fit together.
+    """
+    made = []
+    for kind, content, index in columns:
+        column = ReadColumn(kind, content, None)
+        if kind == "numbers":
+            column = ReadColumn(kind, np.frombuffer(content, np.float64), None)
+        elif kind == "texts":
+            column = ReadColumn(kind, content, np.frombuffer(index, np.int32))
+        codes = column.codes
+        if codes is not None and len(codes) and not 0 <= codes.min() <= codes.max() < len(content):
+            raise ValueError("an index beyond the texts")
+        if len(column.content if codes is None else codes) != count:
+            raise ValueError("columns of different lengths")
+        made.append(column)
+    if count and len(made) != len(first):
+        raise ValueError("rows of different lengths")
+    return ReadSheet(name, hidden, first, made, count, merges)
 
 
 class _Answer(pickle.Unpickler):

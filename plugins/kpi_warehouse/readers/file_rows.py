@@ -23,7 +23,7 @@ from kpi_warehouse.readers.grid import Book
 from kpi_warehouse.readers.json_records import read_json
 from kpi_warehouse.readers.layout import CellFault, MeasureRow, Reading, read_layout
 from kpi_warehouse.readers.plain_copy import copy_plain
-from kpi_warehouse.readers.workbook import read_workbook
+from kpi_warehouse.readers.workbook import open_workbook, read_workbook
 from kpi_warehouse.warehouse.corrections import corrections_for, note_uses
 from kpi_warehouse.warehouse.tables import copy_statement
 
@@ -72,10 +72,13 @@ def stage_file(
         GateRejected: cells could not be read under the contract; every one is in ``ops.cell_fault``.
     """
     known = corrections_for(connection, contract.feed, hashlib.sha256(body).hexdigest())
+    source = file_source(contract)
+    workbook = open_workbook(body, name) if source.format == "workbook" else None
     # A correction is looked for in every row, which only the layout engine has one by one.
-    plain = None if known else copy_plain(connection, contract, load_id, body, name)
+    plain = None if known else copy_plain(connection, contract, load_id, body, name, workbook)
     if plain is None:
-        reading, uses = corrected(read_file(contract, body, name), known)
+        book = workbook.book() if workbook else open_book(source, body, name)
+        reading, uses = corrected(read_layout(book, source.layout, contract.columns), known)
     else:
         reading, uses = Reading(rows=plain.odd), []
     note_uses(connection, load_id, uses)

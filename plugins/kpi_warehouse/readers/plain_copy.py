@@ -19,6 +19,7 @@ from psycopg import sql
 from kpi_warehouse.contract import Contract, FileSource, file_source
 from kpi_warehouse.readers.layout_result import MeasureRow
 from kpi_warehouse.readers.plain_block import NotPlain, Source
+from kpi_warehouse.readers.workbook import OpenedWorkbook
 from kpi_warehouse.warehouse.tables import names, stage_table
 
 # Bytes below which the layout engine is done before Arrow is imported.
@@ -37,9 +38,17 @@ class Copied:
 
 
 def copy_plain(
-    connection: psycopg.Connection, contract: Contract, load_id: int, body: bytes, name: str
+    connection: psycopg.Connection,
+    contract: Contract,
+    load_id: int,
+    body: bytes,
+    name: str,
+    workbook: OpenedWorkbook | None,
 ) -> Copied | None:
     """COPY a large file into its (empty) stage table, if it is a plain table.
+
+    Args:
+        workbook: the file, opened, where it is one.
 
     Returns:
         What was copied; None where the file is for the layout engine: nothing was written then.
@@ -52,14 +61,19 @@ def copy_plain(
         return None
     try:
         with connection.transaction():
-            return _copied(connection, contract, load_id, _opened(source, body, name))
+            return _copied(connection, contract, load_id, _opened(source, body, name, workbook))
     except (NotPlain, psycopg.DataError):
         # What the server refuses of a block it refuses of the engine's rows too, in words that are the same.
         connection.execute(sql.SQL("truncate {}").format(stage_table(contract, load_id)))
         return None
 
 
-def _opened(source: FileSource, body: bytes, name: str) -> Source:
+def _opened(source: FileSource, body: bytes, name: str, workbook: OpenedWorkbook | None) -> Source:
+    # Arrow takes a quarter of a second to import: only for a file that is worth it.
+    if workbook is not None:
+        from kpi_warehouse.readers.plain_book import PlainBook
+
+        return PlainBook(workbook)
     from kpi_warehouse.readers.plain_text import PlainText
 
     return PlainText(body, name, encoding=source.encoding, delimiter=source.delimiter)

@@ -21,6 +21,7 @@ import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
 from kpi_warehouse.errors import UnreadableFile
+from kpi_warehouse.readers import file_kind
 from kpi_warehouse.readers.delimited import MAX_CELLS, MAX_TEXT, detected_delimiter
 from kpi_warehouse.readers.grid import Cell
 from kpi_warehouse.readers.layout_values import PLAIN
@@ -49,6 +50,7 @@ class PlainText:
     """
 
     def __init__(self, body: bytes, name: str, *, encoding: str | None, delimiter: str | None) -> None:
+        file_kind.guard_name(body, name)
         if not 0 < len(body) <= MAX_TEXT or body[:4].lower() == b"sep=":
             raise NotPlain("size or sep= line")
         self._body = body
@@ -60,11 +62,13 @@ class PlainText:
         self._start = end + 1
         if end < 0 or self._start == len(body):
             raise NotPlain("no rows")
-        line = self.decoded(body[start:end].removesuffix(b"\r"))
         try:
+            line = body[start:end].removesuffix(b"\r").decode(self.encoding)
             fields = next(csv.reader([line], delimiter=self._delimiter, strict=True))
-        except csv.Error as error:
+        except (UnicodeDecodeError, csv.Error, StopIteration) as error:
             raise NotPlain("heading") from error
+        if any(map(_ODD.search, fields)):
+            raise NotPlain("odd characters")
         self.heading = [Cell(field or None, f"行1:{at}", field) for at, field in enumerate(fields, 1)]
         if len(fields) < 2:
             raise NotPlain("one column")

@@ -7,6 +7,7 @@ here looks inside them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import time, timedelta
 from typing import Any
 
@@ -27,8 +28,37 @@ from kpi_warehouse.readers.sheet_marks import Position, SheetMarks, guard_cells
 from kpi_warehouse.readers.zip_parts import ZipParts
 
 
+@dataclass(frozen=True)
+class OpenedWorkbook:
+    """A workbook that was read and judged, before its values are made into cells."""
+
+    format: str
+    sheets: list[ReadSheet]
+    marks: dict[str, SheetMarks]
+    properties: dict[str, str]
+    has_macros: bool = False
+
+    def book(self) -> Book:
+        """Every sheet, hidden ones too, as cells."""
+        book = Book([], self.format, properties=self.properties)
+        if self.has_macros:
+            book.notes.append("マクロ付きのブックです。マクロは実行せず、保存されている値だけを読みました。")
+        for sheet in self.sheets:
+            found = self.marks.get(sheet.name, SheetMarks())
+            found.merges = found.merges or sheet.merges
+            grid = _SheetGrid(sheet.name, sheet.values(), found)
+            book.notes += grid.notes()
+            book.sheets.append(Sheet(sheet.name, Rows(grid.height, grid.row), sheet.hidden))
+        return book
+
+
 def read_workbook(body: bytes, name: str) -> Book:
-    """Read every sheet, hidden ones too.
+    """Read every sheet, hidden ones too; arguments and errors as `open_workbook`."""
+    return open_workbook(body, name).book()
+
+
+def open_workbook(body: bytes, name: str) -> OpenedWorkbook:
+    """Read a workbook.
 
     Args:
         body: the bytes of the file.
@@ -45,24 +75,20 @@ def read_workbook(body: bytes, name: str) -> Book:
             with CalamineProcess(body, name) as reading:
                 marks = xls_marks.read_marks(records, name)
                 guard_cells(name, marks)
-                return _filled(Book([], "xls"), reading.sheets(), marks)
+                return OpenedWorkbook("xls", reading.sheets(), marks, {})
     parts = ZipParts(body, name)
     if "xl/workbook.xml" in parts:
         with CalamineProcess(body, name) as reading:
             found = xlsx_marks.read_marks(parts)
             guard_cells(name, found.sheets)
-            book = Book([], "xlsx", properties=found.properties)
-            if "xl/vbaProject.bin" in parts:
-                book.format = "xlsm"
-                book.notes.append(
-                    "マクロ付きのブックです。マクロは実行せず、保存されている値だけを読みました。"
-                )
-            return _filled(book, reading.sheets(), found.sheets)
+            macros = "xl/vbaProject.bin" in parts
+            kind = "xlsm" if macros else "xlsx"
+            return OpenedWorkbook(kind, reading.sheets(), found.sheets, found.properties, macros)
     if "content.xml" in parts:
         with CalamineProcess(body, name) as reading:
             marks = ods_marks.read_marks(parts)
             guard_cells(name, marks)
-            return _filled(Book([], "ods"), reading.sheets(), marks)
+            return OpenedWorkbook("ods", reading.sheets(), marks, {})
     raise _other_zip(parts)
 
 
@@ -78,16 +104,6 @@ def _other_zip(parts: ZipParts) -> UnreadableFile:
         "展開して、中のファイルをそのまま出してください。",
         "file.zip",
     )
-
-
-def _filled(book: Book, sheets: list[ReadSheet], marks: dict[str, SheetMarks]) -> Book:
-    for name, hidden, values, merges in sheets:
-        found = marks.get(name, SheetMarks())
-        found.merges = found.merges or merges
-        grid = _SheetGrid(name, values, found)
-        book.notes += grid.notes()
-        book.sheets.append(Sheet(name, Rows(grid.height, grid.row), hidden))
-    return book
 
 
 class _SheetGrid:
@@ -140,17 +156,7 @@ class _SheetGrid:
         prefix = self._prefix
         cells: list[Cell] = []
         for letters, value in zip(self._letters, values, strict=False):
-            place = f"{prefix}{letters}{place_row}"
-            if value == "":
-                cells.append(Cell(None, place, ""))
-            elif isinstance(value, str):
-                cells.append(Cell(value, place, value))
-            elif isinstance(value, float):
-                shown, text = number_and_text(value)
-                cells.append(Cell(shown, place, text))
-            else:
-                true = _true_value(value)
-                cells.append(Cell(true, place, text_of(true)))
+            cells.append(cell_of(value, f"{prefix}{letters}{place_row}"))
         for column in range(len(cells), self.width):
             cells.append(Cell(None, f"{prefix}{self._letters[column]}{place_row}", ""))
         self._mark(row, cells)
@@ -178,6 +184,19 @@ class _SheetGrid:
             cell.value, cell.text = None, ""
         elif cell.formula is not None and cell.value is None:
             cell.value = ""  # a result that shows nothing, unlike a formula that was never calculated
+
+
+def cell_of(value: Any, place: str) -> Cell:
+    """A cell from what calamine gives for it."""
+    if value == "":
+        return Cell(None, place, "")
+    if isinstance(value, str):
+        return Cell(value, place, value)
+    if isinstance(value, float):
+        shown, text = number_and_text(value)
+        return Cell(shown, place, text)
+    true = _true_value(value)
+    return Cell(true, place, text_of(true))
 
 
 def _true_value(value: Any) -> Value:
