@@ -9,8 +9,7 @@ the whole of it, so that what people are told never depends on which way was tak
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -37,40 +36,13 @@ from kpi_warehouse.readers.plain_block import (
     arrow_numbers,
     arrow_texts,
 )
+from kpi_warehouse.readers.plain_groups import NULL, Group, Ids, combined, copy_field, first_rows, groups_of
 from kpi_warehouse.warehouse.tables import stage_defaults
 
 # Texts learned, and rows read by the engine one and all: with more of them a table is not plain but long.
 MOST_LEARNED = 100_000
 MOST_ODD = 100_000
-_LABELS = ("axis", "period", "period_end", "measure")
 _KEY_BITS = 63
-NULL = "\\N"
-_ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-Ids = NDArray[np.int32]
-
-
-@dataclass
-class _Group:
-    """Columns of the sheet whose texts mean something together, and what each combination of them was read as.
-
-    Args:
-        columns: of the sheet; without any, all rows are alike.
-        names: columns of the stage that follow from it.
-        of_row: what stands in those columns, from a row of the engine.
-        of_key: the parts of the row's key among it: (number of the part, what it is).
-        known: combination of texts → its id.
-        fields, keys, periods: by value column and id: what COPY is to write in `names`, the parts of the key packed into a
-            number, the first day of the period.
-    """
-
-    columns: tuple[int, ...]
-    names: tuple[str, ...]
-    of_row: Callable[[MeasureRow], tuple[object, ...]]
-    of_key: Callable[[MeasureRow], tuple[tuple[int, object], ...]]
-    known: dict[tuple[tuple[type, Value], ...], int] = field(default_factory=dict)
-    fields: list[list[tuple[str, ...]]] = field(default_factory=list)
-    keys: list[list[int]] = field(default_factory=list)
-    periods: list[list[date]] = field(default_factory=list)
 
 
 class PlainTable:
@@ -99,7 +71,7 @@ class PlainTable:
         ]
         self._parts: list[dict[object, int]] = [{} for _ in range(2 + len(self._axes))]
         self._bits = _KEY_BITS // len(self._parts)
-        self._groups = self._grouped()
+        self._groups = groups_of(self._columns, self._axes)
         # Texts nobody loads may still look like a heading: the engine is shown each of them once.
         self._ignored: dict[int, set[Value]] = {
             at: set() for _, at in self._columns.by_kind.get("ignored", ())
@@ -181,37 +153,6 @@ class PlainTable:
             raise NotPlain("layout")
         return columns
 
-    def _grouped(self) -> list[_Group]:
-        of_kind: dict[str, list[int]] = {}
-        for spec, at in self._columns.labels:
-            of_kind.setdefault(spec.kind, []).append(at)
-        for kind, found in self._columns.by_kind.items():
-            if kind not in _LABELS:
-                of_kind[kind] = [at for _, at in found]
-
-        def columns(*kinds: str) -> tuple[int, ...]:
-            return tuple(at for kind in kinds for at in of_kind.get(kind, ()))
-
-        groups = [
-            _Group(
-                columns("period", "period_end", "status"),
-                ("period", "period_kind", "period_end", "qualifier", "value_status"),
-                lambda row: (row.period, row.period_kind, row.period_end, row.qualifier, row.value_status),
-                lambda row: ((0, (row.period, row.period_kind)),),
-            ),
-            _Group(
-                columns("measure", "unit"),
-                ("measure_code", "unit"),
-                lambda row: (row.measure_code, row.unit),
-                lambda row: ((1, row.measure_code),),
-            ),
-            _Group(columns("note"), ("note",), lambda row: (row.note,), lambda row: ()),
-        ]
-        by_axis = {spec.column: at for spec, at in self._columns.labels if spec.kind == "axis"}
-        for part, axis in enumerate(self._axes, 2):
-            groups.append(_axis_group(axis, part, (by_axis[axis],) if axis in by_axis else ()))
-        return groups
-
     # -- learning
 
     def _understood(self, rows: Sequence[list[Cell]], *, whole: bool = True) -> Understood:
@@ -233,14 +174,14 @@ class PlainTable:
     def _ids(self, block: Block) -> list[Ids | None]:
         """For each group the id of every row's combination, new ones being learned; None where all rows are alike."""
         ids: list[Ids | None] = []
-        learn: list[tuple[_Group, int]] = []  # group, row: its ids are given in the order of this list
+        learn: list[tuple[Group, int]] = []  # group, row: its ids are given in the order of this list
         seen: dict[int, Labels] = {}
         labelled = {at for _, at in self._columns.labels}
         for group in self._groups:
             for column in group.columns:
                 if column not in seen:
                     seen[column] = self._labels(block, column, label=column in labelled)
-            found, new = _combined(group, [seen[column] for column in group.columns], block.rows)
+            found, new = combined(group, [seen[column] for column in group.columns], block.rows)
             ids.append(found)
             learn.extend((group, row) for row in new)
         also: set[int] = set()
@@ -248,7 +189,7 @@ class PlainTable:
             labels = block.labels(column)
             new = [at for at, value in enumerate(labels.values) if value not in shown]
             shown.update(labels.values)
-            also.update(_first_rows(labels.codes, new))
+            also.update(first_rows(labels.codes, new))
         self._learn(block, learn, also)
         return ids
 
@@ -264,7 +205,7 @@ class PlainTable:
             shown.add(text)
         return labels
 
-    def _learn(self, block: Block, learn: Sequence[tuple[_Group, int]], also: set[int]) -> None:
+    def _learn(self, block: Block, learn: Sequence[tuple[Group, int]], also: set[int]) -> None:
         """Let the engine read one row of each new combination, with 1 for every value."""
         rows = sorted({row for _, row in learn} | also)
         if not rows:
@@ -383,19 +324,10 @@ class PlainTable:
         _, offsets, data = joined.buffers()
         return data.slice(0, np.frombuffer(offsets, np.int32)[len(joined)])
 
-    def _texts(self, group: _Group, number: int) -> list[str]:
+    def _texts(self, group: Group, number: int) -> list[str]:
         """The fields of a group that are written, each with the TAB behind it."""
         sent = [at for at, name in enumerate(group.names) if name not in self._left_out]
         return ["".join(f"{fields[at]}\t" for at in sent) for fields in group.fields[number]]
-
-
-def copy_field(value: object) -> str:
-    """A field of COPY's text format."""
-    return NULL if value is None else str(value).translate(_ESCAPED)
-
-
-def _axis_group(axis: str, part: int, columns: tuple[int, ...]) -> _Group:
-    return _Group(columns, (axis,), lambda row: (row.axes[axis],), lambda row: ((part, row.axes[axis]),))
 
 
 def _chosen(numbers: Numbers, odd: NDArray[np.bool_] | None) -> NDArray[np.intp] | None:
@@ -403,42 +335,3 @@ def _chosen(numbers: Numbers, odd: NDArray[np.bool_] | None) -> NDArray[np.intp]
     if numbers.plain is None:
         return None if odd is None else np.flatnonzero(~odd)
     return np.flatnonzero(numbers.plain if odd is None else numbers.plain & ~odd)
-
-
-def _combined(group: _Group, columns: Sequence[Labels], rows: int) -> tuple[Ids | None, list[int]]:
-    """Ids of the combinations in each row, and the first row of each new one, in the order of the new ids."""
-    known = group.known
-    if not columns:
-        new = [] if known else [0]
-        known.setdefault((), 0)
-        return None, new
-    codes: NDArray[Any] = columns[0].codes
-    combinations: list[tuple[tuple[type, Value], ...]] = [
-        ((type(value), value),) for value in columns[0].values
-    ]
-    for labels in columns[1:]:
-        both = codes.astype(np.int64) * len(labels.values) + labels.codes
-        there, codes = np.unique(both, return_inverse=True)
-        values = labels.values
-        combinations = [
-            (*combinations[one // len(values)], (type(values[one % len(values)]), values[one % len(values)]))
-            for one in there.tolist()
-        ]
-    own = np.empty(len(combinations), np.int32)
-    fresh = []
-    for at, combination in enumerate(combinations):
-        found = known.get(combination)
-        if found is None:
-            found = known[combination] = len(known)
-            fresh.append(at)
-        own[at] = found
-    return own[codes], _first_rows(codes, fresh)
-
-
-def _first_rows(codes: NDArray[Any], wanted: Sequence[int]) -> list[int]:
-    """The first row in which each code that is wanted occurs."""
-    if not wanted:
-        return []
-    first = np.zeros(int(codes.max()) + 1, np.intp)
-    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
-    return [int(first[code]) for code in wanted]
