@@ -43,6 +43,8 @@ from kpi_warehouse.warehouse.tables import stage_defaults
 MOST_LEARNED = 100_000
 MOST_ODD = 100_000
 _KEY_BITS = 63
+# Kinds of columns whose texts are learned here; a table with any other (a day of publication) is for the engine.
+_KINDS = frozenset(("axis", "period", "period_end", "measure", "value", "unit", "status", "note", "ignored"))
 
 
 class PlainTable:
@@ -142,6 +144,7 @@ class PlainTable:
         if (
             not columns.readable
             or columns.totals
+            or not _KINDS.issuperset(columns.by_kind)
             or not columns.labels
             or not columns.values
             or any(column.units or column.signs for column in columns.values)
