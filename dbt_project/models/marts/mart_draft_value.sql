@@ -1,6 +1,7 @@
 {{ config(post_hook="{{ only_for_owners() }}") }}
 
--- Figures that only their owner may see: held back until the owner says whether they are right, or accepted and under embargo.
+-- Figures that only their owner may see: held back until the owner says whether they are right, or accepted
+-- and under embargo.
 with
 
 held as (
