@@ -12,10 +12,12 @@ import psycopg
 import pytest
 from books import EXPO, FLOWS, MOVES, begin, build, fail, failed, owed, page, publish, rows, state
 from psycopg.types.json import Jsonb
+from typer.testing import CliRunner
 
 from kpi_warehouse.alerts.incidents import acknowledge, close, find, incidents, mute
 from kpi_warehouse.alerts.messages import headline
 from kpi_warehouse.alerts.reconcile import reconcile
+from kpi_warehouse.cli import app
 from kpi_warehouse.errors import GateRejected, KpiError
 from kpi_warehouse.settings import PROJECT
 from kpi_warehouse.warehouse.connection import connect
@@ -55,6 +57,15 @@ def test_the_same_failure_a_hundred_times_is_one_message() -> None:
         fail(begin(MOVES, MAY), failed("reader.unknown_code"))
     assert open_ones() == [("schema_drift", MOVES, 100)]
     assert owed() == [("open", "waiting")]
+
+
+@pytest.mark.parametrize("written", ["INC-{}", "inc-{}", "{}"])
+def test_an_incident_is_found_by_the_number_in_its_message(written: str) -> None:
+    fail(begin(MOVES, MAY), failed("reader.unknown_code"))
+    (incident,) = incidents()
+    shown = CliRunner().invoke(app, ["incident", "show", written.format(incident.incident_id)])
+    assert shown.exit_code == 0 and incident.reference in shown.output, shown.output
+    assert CliRunner().invoke(app, ["incident", "show", "INC-一"]).exit_code == 2
 
 
 @pytest.mark.parametrize("other", [{"period": JUNE}, {"version": "9.9.9"}])

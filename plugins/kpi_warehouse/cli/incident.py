@@ -28,6 +28,19 @@ STATES = {
 KINDS = {"open": "発生", "update": "再発", "escalate": "督促", "resolve": "復旧", "digest": "まとめ"}
 
 
+def _number(written: str) -> int:
+    """The number of an incident, as messages write it (`INC-12`) or bare."""
+    digits = written.upper().removeprefix("INC-")
+    if not (digits.isascii() and digits.isdigit()):
+        raise typer.BadParameter(f"「{written}」は問い合わせ番号ではありません（例：INC-12、12）。")
+    return int(digits)
+
+
+Number = Annotated[
+    int, typer.Argument(parser=_number, metavar="番号", help="問い合わせ番号（INC-12 または 12）")
+]
+
+
 @app.command("list", epilog="例：`kpi incident list`　`kpi incident list --all`")
 @reported
 def listed(
@@ -56,9 +69,9 @@ def listed(
     out.print(table)
 
 
-@app.command(epilog="例：`kpi incident show 12`")
+@app.command(epilog="例：`kpi incident show INC-12`")
 @reported
-def show(incident_id: Annotated[int, typer.Argument(help="番号（INC- の後）")]) -> None:
+def show(incident_id: Number) -> None:
     """異常1件と、送った（送る）知らせの本文を見る。"""
     from kpi_warehouse.alerts.incidents import find, notifications
     from kpi_warehouse.alerts.messages import headline, message_of
@@ -87,7 +100,7 @@ def show(incident_id: Annotated[int, typer.Argument(help="番号（INC- の後�
 @app.command(epilog="例：`kpi incident ack 12 --by 地域振興課`")
 @reported
 def ack(
-    incident_id: Annotated[int, typer.Argument(help="番号（INC- の後）")],
+    incident_id: Number,
     by: Annotated[str, typer.Option("--by", help="確認した課・担当（個人名は書かない）")],
 ) -> None:
     """確認済みにする（督促を止める）。"""
@@ -100,7 +113,7 @@ def ack(
 @app.command(epilog="例：`kpi incident close 12 --reason '提出対象外の年度のため'`")
 @reported
 def close(
-    incident_id: Annotated[int, typer.Argument(help="番号（INC- の後）")],
+    incident_id: Number,
     reason: Annotated[str, typer.Option("--reason", help="終わりとする理由。記録に残り、復旧の知らせに載る")],
 ) -> None:
     """ほかに終わるきっかけのない異常を、理由を付けて終わりにする。"""
