@@ -10,14 +10,11 @@ the next build clears away what was left and starts again.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -29,6 +26,7 @@ from psycopg.types.json import Jsonb
 from kpi_warehouse.contract import feeds, find_contract
 from kpi_warehouse.errors import BuildFailed, KpiError, LoadConflict, StorageFailed
 from kpi_warehouse.marts_dbt import Node, build_into
+from kpi_warehouse.marts_inputs import Inputs, inputs_now, published_from
 from kpi_warehouse.marts_memory import remember
 from kpi_warehouse.marts_swap import MARTS, NEXT, drop_retired, drop_schemas, schemas, set_aside, swap
 from kpi_warehouse.settings import settings
@@ -41,7 +39,6 @@ WAIT_FOR_OTHER_BUILD = "10min"
 AS_OF_KEPT_DAYS = 7
 SEEDS = f"{NEXT}_seeds"
 CLOCKS_DIFFER = timedelta(minutes=5)
-SOURCE_SUFFIXES = {".sql", ".yml", ".csv", ".md"}
 
 
 @dataclass(frozen=True)
@@ -53,15 +50,6 @@ class Built:
     nodes: tuple[Node, ...]
     seconds: float
     schema_name: str
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What a build is made from: the code with the KPI catalogue, and the state of history and gate."""
-
-    code_version: str
-    history: str
-    newest_load_id: int | None
 
 
 def build(as_of: datetime | None = None, *, force: bool = False) -> Built:
@@ -199,8 +187,8 @@ def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: boo
     schema = f"marts_asof_{as_of:%Y%m%dt%H%M%S}" if as_of else MARTS
     _clear_away(connection)
     _ensure_sources()
-    inputs = _inputs(connection)
-    published = None if force or as_of else _published_from(connection, inputs)
+    inputs = inputs_now(connection)
+    published = None if force or as_of else published_from(connection, inputs)
     if published is not None:
         return Built(published, "unchanged", (), time.monotonic() - started, MARTS)
 
@@ -242,67 +230,6 @@ def _ensure_sources() -> None:
             ensure_raw(connection, find_contract(settings().contracts, feed))
 
 
-def _inputs(connection: psycopg.Connection) -> _Inputs:
-    """Taken before dbt reads: what happens meanwhile (a load, the end of an embargo) makes the next build run, at worst in vain."""
-    row = connection.execute(
-        """
-        with decisions as (
-            select
-                feed,
-                max(load_id) filter (where published_at is not null) as published,
-                max(source_updated_on) as source_updated_on,
-                (array_agg(state = 'rejected' order by load_id desc))[1] as newest_rejected
-            from ops.load
-            where published_at is not null or state in ('unchanged', 'rejected')
-            group by feed
-        ),
-        held as (
-            select feed, period, count(*) as rows from ops.held_row where state = 'held' group by feed, period
-        ),
-        shown as (
-            select max(public_from) as since from ops.embargo where public_from <= clock_timestamp()
-        )
-        select
-            (select max(published) from decisions),
-            (select jsonb_agg(decisions order by feed) from decisions)::text,
-            (select jsonb_agg(held order by feed, period) from held)::text,
-            (select since from shown)::text
-        """
-    ).fetchone()
-    assert row is not None
-    history = hashlib.sha256(repr(row).encode()).hexdigest()
-    return _Inputs(_code_version(settings().project / "dbt_project"), history, row[0])
-
-
-def _code_version(project: Path) -> str:
-    """Version of this package and a digest of the dbt project, whose seeds hold the KPI catalogue."""
-    digest = hashlib.sha256()
-    for path in sorted(project.rglob("*")):
-        if path.suffix in SOURCE_SUFFIXES and not {"target", "logs"} & set(path.relative_to(project).parts):
-            digest.update(str(path.relative_to(project)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return f"{version('kumamoto-kpi-warehouse')}+{digest.hexdigest()[:12]}"
-
-
-def _published_from(connection: psycopg.Connection, inputs: _Inputs) -> int | None:
-    """The build behind the marts in use, if it was made from the same inputs."""
-    row = connection.execute(
-        """
-        select build.build_id, build.code_version, step.detail ->> 'history'
-        from ops.build as build
-        join ops.step as step using (build_id)
-        where
-            build.state = 'published'
-            and build.as_of is null
-            and to_regclass('marts.mart_kpi_board') is not null
-        order by build.build_id desc
-        limit 1
-        """
-    ).fetchone()
-    if row is None or (row[1], row[2]) != (inputs.code_version, inputs.history):
-        return None
-    return int(row[0])
-
-
 def _clear_away(connection: psycopg.Connection) -> None:
     """Remove what a killed build left. We hold the lock, so nobody is building."""
     with connection.transaction():
@@ -333,7 +260,7 @@ def _has_seeds(connection: psycopg.Connection, code_version: str) -> bool:
     return False
 
 
-def _open(connection: psycopg.Connection, as_of: datetime | None, schema: str, inputs: _Inputs) -> int:
+def _open(connection: psycopg.Connection, as_of: datetime | None, schema: str, inputs: Inputs) -> int:
     with connection.transaction():
         row = connection.execute(
             "insert into ops.build (as_of, state, schema_name, code_version, history_load_id)"
