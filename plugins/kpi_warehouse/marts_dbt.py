@@ -96,7 +96,7 @@ def invoke(
         raise _not_run(outcome)
     return tuple(
         Node(
-            name=result.node.name,
+            name=_name(result.node),
             kind=str(result.node.resource_type),
             status=str(result.status),
             seconds=round(result.execution_time, 3),
@@ -169,6 +169,12 @@ def _keep(made: Path, kept: Path) -> None:
                 old.unlink()
         shutil.copyfile(made, partial := kept.with_suffix(".part"))
         partial.replace(kept)
+
+
+def _name(node: Any) -> str:
+    """A node's name; versions of one model have theirs in it."""
+    version = getattr(node, "version", None)
+    return f"{node.name}.v{version}" if version else str(node.name)
 
 
 def _explain(result: Any) -> str:

@@ -13,6 +13,8 @@ PAGE = "index.html"
 TITLE = "くまもとKPIウェアハウス"
 # dbt's page can count its visitors with a script of its vendor.
 _TRACKER = re.compile(r"//[a-z0-9]+\.cloudfront\.net/[\w./-]+\.js")
+# Where the project lay on the machine that made the page is nobody's business.
+_PLACE = re.compile(r'("root_path": )"(?:[^"\\]|\\.)*"')
 # A template's place holder that was never filled in: it asks for a file that is nowhere.
 _BROKEN_ICON = re.compile(r'<link rel="shortcut icon" href="\$\{require[^>]*>')
 # The page is whole in itself, so the browser may refuse it everything else.
@@ -55,6 +57,7 @@ def closed(page: str) -> str:
     if _HEAD not in page:
         raise KpiError("dbt の説明ページの形が変わりました（<head> がありません）。", "docs.page")
     page = _BROKEN_ICON.sub("", _TRACKER.sub("", page))
+    page = _PLACE.sub(r'\1""', page)
     page = page.replace('lang="en-US"', 'lang="ja"', 1)
     page = page.replace("<title>dbt Docs</title>", f"<title>{TITLE}</title>", 1).replace(
         _HEAD, f'{_HEAD}<meta http-equiv="Content-Security-Policy" content="{_POLICY}">', 1

@@ -87,7 +87,7 @@ class Breaks:
 
     def mend_one(self) -> None:
         """Mend something that was noticed."""
-        able = [p for p in self.problems if p.open and (not p.needs_watch or self._seen(p.key))]
+        able = [p for p in self.problems if p.open and self._can_mend(p)]
         if able:
             self._mend(self.chance.choice(able))
 
@@ -96,7 +96,7 @@ class Breaks:
         until = time.monotonic() + patience_seconds
         while any(p.open for p in self.problems) and time.monotonic() < until:
             for problem in [p for p in self.problems if p.open]:
-                if problem.open and (not problem.needs_watch or self._seen(problem.key)):
+                if problem.open and self._can_mend(problem):
                     self._mend(problem)
             time.sleep(0.2)
         while any(self._seen(p.key) for p in self.problems if p.needs_watch) and time.monotonic() < until:
@@ -109,6 +109,11 @@ class Breaks:
     def _mend(self, problem: Problem) -> None:
         problem.open = False
         problem.mend()
+
+    def _can_mend(self, problem: Problem) -> bool:
+        """Whether the watcher has noticed what only it can; a build mends all that waits for one, so all of that."""
+        ends = [problem, *(p for p in self.problems if p.open and p.mend == problem.mend == self._build)]
+        return all(not p.needs_watch or self._seen(p.key) for p in ends)
 
     def _seen(self, key: Key) -> bool:
         cause, subject, period = key

@@ -197,6 +197,8 @@ def test_every_row_with_a_figure_says_how_sound_it_is(loader: psycopg.Connection
         cross join unnest(array['data_as_of', 'gate_status', 'value_status', 'held_rows']) as wanted (name)
         where relations.relnamespace = 'marts'::regnamespace and relations.relkind in ('r', 'v')
             and relations.relname not similar to '{NO_FIGURES}'
+            -- Its rows are the held ones themselves.
+            and (relations.relname, wanted.name) <> ('mart_draft_value', 'held_rows')
             and not exists (
                 select from pg_attribute where attrelid = relations.oid and attname = wanted.name and not attisdropped
             )

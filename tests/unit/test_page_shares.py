@@ -25,7 +25,7 @@ def test_every_page_is_published_in_one_run(borders: list[int]) -> None:
         table.execute("create table s (source_page integer)")
         table.executemany("insert into s values (?)", [(page,) for page in range(1, 11)])
         runs = [
-            [row[0] for row in table.execute(f"select * from s where 1 = 1{run.as_string(None)}")]
+            [row[0] for row in table.execute(f"select * from s as c where 1 = 1{run.as_string(None)}")]
             for run in _page_runs(borders)
         ]
     assert [page for run in runs for page in run] == list(range(1, 11))
