@@ -351,6 +351,7 @@ def publish(load_id: int) -> Published:
         if _overtaken(current.connection, load):
             current.update(state="superseded")
             settle_held(current.connection, contract, load_id, own=True)
+            drop_stage(current.connection, contract, load_id)
             current.outcome = "superseded"
             return Published(load_id, "superseded", 0, 0, 0)
         changed = changed_periods(current.connection, contract, load_id)

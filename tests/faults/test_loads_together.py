@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import psycopg
 import pytest
@@ -49,15 +49,23 @@ def estat(use_estat: Callable[[Simulator], None]) -> Iterator[Simulator]:
         yield simulator
 
 
-def test_two_loads_of_one_feed_at_once_publish_its_rows_once(warehouse: str, estat: Simulator) -> None:
-    together = Barrier(2)
+@pytest.mark.parametrize("first", ["either", "older", "newer"])
+def test_two_loads_of_one_feed_at_once_publish_its_rows_once(
+    first: str, warehouse: str, estat: Simulator
+) -> None:
+    together, published_first = Barrier(2), Event()
 
     def all_verbs(_: int) -> load.Published:
-        fetched = load.fetch(FEED)
-        load.stage(fetched.load_id)
-        load.gate(fetched.load_id)
+        load_id = load.fetch(FEED).load_id
+        load.stage(load_id)
+        load.gate(load_id)
         together.wait(60)  # both have passed the gate on an empty history
-        return load.publish(fetched.load_id)
+        if (first, load_id) in (("older", 2), ("newer", 1)):
+            published_first.wait(60)
+        try:
+            return load.publish(load_id)
+        finally:
+            published_first.set()
 
     with ThreadPoolExecutor(2) as pool:
         published = list(pool.map(all_verbs, range(2)))
