@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tracemalloc
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kpi_warehouse.errors import UnreadableFile
-from kpi_warehouse.readers.delimited import read_delimited, utf8_blocks
+from kpi_warehouse.readers.delimited import read_delimited
 from kpi_warehouse.readers.grid import Book
 
 WIDE = "①㈱髙﨑～－"
@@ -173,30 +170,3 @@ def test_what_is_written_comes_back(table: list[list[str]], encoding: str) -> No
     for written, came in zip(table, found, strict=False):
         assert (written + [""] * width)[:width] == came
     assert not any(cell for row in table[len(found) :] for cell in row)
-
-
-# The same text for COPY, block by block
-
-
-def test_blocks_are_utf8_and_whole(tmp_path: Path) -> None:
-    text = "区分,㈱髙①,値\n" * 200_000
-    path = tmp_path / "大.csv"
-    path.write_bytes(text.encode("cp932"))
-    assert b"".join(utf8_blocks(path, "cp932")).decode() == text
-    assert b"".join(utf8_blocks(text.encode("utf-8-sig"), "utf-8")).decode() == text
-    assert b"".join(utf8_blocks(text.encode("utf-16"), "utf-16")).decode() == text
-
-
-def test_blocks_need_memory_for_one_block(tmp_path: Path) -> None:
-    path = tmp_path / "大.csv"
-    path.write_bytes("区分,㈱髙①,値\n".encode("cp932") * 2_000_000)
-    tracemalloc.start()
-    assert sum(len(block) for block in utf8_blocks(path, "cp932")) > 40_000_000
-    assert tracemalloc.get_traced_memory()[1] < 12 << 20
-    tracemalloc.stop()
-
-
-def test_a_broken_byte_in_a_late_block_is_named() -> None:
-    body = b"a,b\n" * 400_000 + b"\x81\n"
-    with pytest.raises(UnreadableFile, match="400001行目"):
-        list(utf8_blocks(body, "cp932"))

@@ -18,9 +18,7 @@ from pathlib import PurePosixPath
 from kpi_warehouse.errors import UnreadableFile
 from kpi_warehouse.readers import file_kind
 from kpi_warehouse.readers.grid import Book, Cell, Rows, Sheet
-from kpi_warehouse.readers.text_encoding import decode, utf8_blocks
-
-__all__ = ["MAX_CELLS", "MAX_TEXT", "read_delimited", "utf8_blocks"]
+from kpi_warehouse.readers.text_encoding import decode
 
 # A million rows of a yearly file are about 100 MB; its text is held in memory once, at up to twice its bytes.
 MAX_TEXT = 200 << 20

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 from kpi_warehouse.errors import UnreadableFile
 
@@ -30,7 +28,6 @@ _NO_CHARACTER = re.compile("[\x80\xa0\uf8f0-\uf8f3]")
 _HALF_KANA = re.compile("[\uff61-\uff9f]")
 _JAPANESE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uff01-\uffef]")
 _GUESSED_FROM = 4096
-_BLOCK = 1 << 20
 
 
 def canonical_encoding(declared: str, name: str) -> str:
@@ -177,51 +174,3 @@ def _other(name: str, wanted: str, found: str, reason: str, line: int, byte: int
         f"期待：{_SHOWN[wanted]}）。",
         "file.encoding",
     )
-
-
-def utf8_blocks(source: bytes | Path, encoding: str) -> Iterator[bytes]:
-    """The same text in UTF-8, a block at a time, for COPY; needs memory for one block only.
-
-    Args:
-        source: the bytes, or a path to read them from.
-        encoding: of the source, as verified or declared; a mark at its start is left out.
-
-    Yields:
-        about 1 MB of UTF-8 each; a character is never cut in two.
-
-    Raises:
-        UnreadableFile: bytes of no character, or NUL, with the line.
-    """
-    name = source.name if isinstance(source, Path) else "ファイル"
-    encoding = canonical_encoding(encoding, name)
-    decoder = codecs.getincrementaldecoder(encoding)("strict")
-    line = 1
-    first = True
-    for block, last in _blocks(source):
-        try:
-            text = decoder.decode(block, last)
-        except UnicodeDecodeError as error:
-            line += error.object[: error.start].count(b"\n")
-            raise UnreadableFile(
-                f"{name}：{line}行目に {_SHOWN[encoding]} の文字ではないバイトがあります"
-                f"（{error.object[error.start : error.start + 4].hex(' ').upper()}）。",
-                "file.encoding",
-            ) from error
-        if first and text:
-            text, first = text.removeprefix("\ufeff"), False
-        if "\x00" in text or (encoding == "cp932" and _NO_CHARACTER.search(text)):
-            raise UnreadableFile(f"{name}：{line}行目より後に文字ではないデータがあります。", "file.nul")
-        line += text.count("\n")
-        if text:
-            yield text.encode()
-
-
-def _blocks(source: bytes | Path) -> Iterator[tuple[bytes, bool]]:
-    if isinstance(source, Path):
-        with source.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                yield block, False
-    else:
-        for at in range(0, len(source), _BLOCK):
-            yield source[at : at + _BLOCK], False
-    yield b"", True
