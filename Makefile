@@ -10,8 +10,10 @@ METRICS := .venv-metrics
 STACK := $(BIN)/python -m kpi_warehouse.airflow.stack
 export GX_ANALYTICS_ENABLED := false
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+# Set in many containers; then each of the many processes here would compile all that it imports once more.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run up down status clean test check metrics bench faults fuzz lock install
+.PHONY: help run up down status clean test nightly check metrics bench faults fuzz lock install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -37,6 +39,10 @@ clean:  ## remove what the project made here: its state, environments and caches
 test: install check  ## everything CI runs
 	@$(BIN)/python -m pytest tests
 
+nightly: install  ## what takes longer: every cause of an alert in a standing stack, campaigns, damaged files, metrics
+	@$(BIN)/python -m pytest tests -m nightly
+	@$(MAKE) --no-print-directory faults fuzz metrics
+
 check: install $(TOOLS)/.installed  ## contracts, generated files, lint, types: seconds
 	@$(BIN)/kpi feed check
 	@$(BIN)/kpi marts columns
@@ -57,7 +63,7 @@ faults: install  ## the fault campaign: no failed load may be lost or told twice
 	@$(BIN)/python -W ignore tests/alerts/campaign.py --failures 240
 
 fuzz: install  ## 100,000 damaged files against the readers: each is read or refused with its reason; minutes
-	@FUZZ_FILES=14300 $(BIN)/python -m pytest tests/faults/test_hostile_files.py -k mutant -q --numprocesses 0
+	@FUZZ_FILES=14300 $(BIN)/python -m pytest tests/faults/test_hostile_files.py -k mutant -m "" -q --numprocesses 0
 
 lock: install  ## compile requirements.in into requirements.txt, with hashes
 	@$(BIN)/uv pip compile --quiet --upgrade requirements.in -o requirements.txt --generate-hashes --python-version 3.11 --no-annotate --custom-compile-command 'make lock'

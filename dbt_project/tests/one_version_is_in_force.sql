@@ -17,6 +17,13 @@ versions as (
     from {{ ref('kpi_baselines') }}
     union all
     select
+        'owner' as kind,
+        kpi_id,
+        owner_version as version,
+        daterange(known_from, known_to) as validity
+    from {{ ref('kpi_owners') }}
+    union all
+    select
         'rule pack' as kind,
         pack_id as kpi_id,
         pack_version as version,

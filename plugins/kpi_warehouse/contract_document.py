@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ from kpi_warehouse.contract import (
     SmallCells,
 )
 from kpi_warehouse.contract_embargo import embargo_of
-from kpi_warehouse.contract_file import ContractFile, Key
+from kpi_warehouse.contract_file import ContractFile, Key, bytes_of
 from kpi_warehouse.contract_form import form_of
 from kpi_warehouse.contract_layout import layout_of
 from kpi_warehouse.japanese.areas import KINDS, AreaKind, Areas, areas
@@ -68,7 +69,13 @@ def read_contract(path: Path) -> Contract:
     Raises:
         ContractError: with file, line, key, what was found and what was expected, one line per fault.
     """
-    file = ContractFile.read(path)
+    return _read(path, bytes_of(path))
+
+
+# The watcher reads every contract in every round: only one whose bytes have changed is checked again.
+@lru_cache(maxsize=256)
+def _read(path: Path, body: bytes) -> Contract:
+    file = ContractFile.parse(path, body)
     file.check_standard()
     if file.document.get("status") == "active":
         file.forbid(TO_BE_CHECKED, "確かめて書き直した文（下書きの印が残っています）")

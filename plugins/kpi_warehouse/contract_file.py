@@ -35,14 +35,17 @@ class ContractFile:
         Raises:
             ContractError: unreadable file or YAML, or one key given twice (YAML would silently keep the last).
         """
+        return cls.parse(path, bytes_of(path))
+
+    @classmethod
+    def parse(cls, path: Path, body: bytes) -> ContractFile:
+        """Parse what was read of it. Raises as `read`."""
         try:
-            text = path.read_text(encoding="utf-8")
+            text = body.decode("utf-8")
             node = yaml.compose(text, Loader=yaml.CSafeLoader)
             document = yaml.load(text, Loader=yaml.CSafeLoader)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ContractError(
-                f"{path}: 契約ファイルを読めません（{error}）", "contract.unreadable"
-            ) from error
+        except UnicodeDecodeError as error:
+            raise _unreadable(path, error) from error
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = mark.line + 1 if mark else 1
@@ -124,6 +127,22 @@ class ContractFile:
         """
         if self.faults:
             raise ContractError("\n".join(dict.fromkeys(self.faults)), "contract.invalid")
+
+
+def bytes_of(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        ContractError: unreadable.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ContractError:
+    return ContractError(f"{path}: 契約ファイルを読めません（{error}）", "contract.unreadable")
 
 
 class _Indented(yaml.SafeDumper):

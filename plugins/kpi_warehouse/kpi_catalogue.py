@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.japanese.widths import fold
@@ -35,9 +37,9 @@ def kpi_catalogue(project: Path) -> tuple[Kpi, ...]:
     """
     seeds = project / "dbt_project" / "seeds"
     plans = {row["pillar_id"]: row["plan"] for row in _rows(seeds / "pillars.csv")}
-    targets = {
-        row["kpi_id"]: row["target_text"] for row in _rows(seeds / "kpi_targets.csv") if not row["known_to"]
-    }
+    today = datetime.now(ZoneInfo("Asia/Tokyo")).date().isoformat()
+    targets = {row["kpi_id"]: row["target_text"] for row in _in_force(seeds / "kpi_targets.csv", today)}
+    owned = {row["kpi_id"]: row["owner_id"] for row in _in_force(seeds / "kpi_owners.csv", today)}
     owners = {row["owner_id"]: row["owner_name"] for row in _rows(seeds / "owners.csv")}
     aliases = _rows(seeds / "owner_aliases.csv")
     return tuple(
@@ -47,11 +49,12 @@ def kpi_catalogue(project: Path) -> tuple[Kpi, ...]:
             row["kpi_name"],
             row["unit"],
             targets.get(row["kpi_id"], ""),
-            owners[row["owner_id"]],
-            (owners[row["owner_id"]], *(a["alias"] for a in aliases if a["owner_id"] == row["owner_id"])),
+            owners[owner],
+            (owners[owner], *(a["alias"] for a in aliases if a["owner_id"] == owner)),
         )
         for row in sorted(_rows(seeds / "kpi_catalogue.csv"), key=lambda row: int(row["display_order"]))
         if row["kpi_type"] != NO_KPI
+        for owner in [owned[row["kpi_id"]]]
     )
 
 
@@ -71,6 +74,15 @@ def kpis_of(kpis: tuple[Kpi, ...], owner: str) -> tuple[Kpi, ...]:
 
 def _bare(name: str) -> str:
     return fold(name).replace("熊本県", "").translate(str.maketrans("", "", "「」『』 　"))
+
+
+def _in_force(path: Path, day: str) -> list[dict[str, str]]:
+    """The versions of a seed that count on a day (ISO), as the dbt macro `stated_at_as_of` has them."""
+    return [
+        row
+        for row in _rows(path)
+        if row["known_from"] <= day and (not row["known_to"] or day < row["known_to"])
+    ]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
+import shutil
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import pytest
 from openpyxl import Workbook, load_workbook
@@ -144,6 +147,17 @@ def test_the_progress_sheet_is_printed_from_the_catalogue() -> None:
     assert lists == ['"実績,累計,年度途中,速報,予定"']
     hints = {rule.promptTitle for rule in sheet.data_validations.dataValidation if rule.prompt}
     assert hints == {"値", "時点・期間", "公表日", "備考"}
+
+
+def test_a_kpi_that_changed_hands_is_asked_of_its_owner_of_today(tmp_path: Path) -> None:
+    seeds = tmp_path / "dbt_project/seeds"
+    shutil.copytree(PROJECT / "dbt_project/seeds", seeds)
+    before, *_ = kpi_catalogue(PROJECT)
+    owned = (seeds / "kpi_owners.csv").read_text("utf-8")
+    handed_over = "K01,1,kodomo,false,,2025-04-01,,\nK01,2,digital,false,2025-04-01,2999-04-01,組織改編,\nK01,3,kodomo,false,2999-04-01,,,\n"
+    (seeds / "kpi_owners.csv").write_text(re.sub(r"K01,1,kodomo.*\n", handed_over, owned), encoding="utf-8")
+    after, *_ = kpi_catalogue(tmp_path)
+    assert (before.owner, after.owner) == ("「こどもまんなか熊本」推進本部", "熊本県デジタル化推進本部")
 
 
 @pytest.mark.parametrize(

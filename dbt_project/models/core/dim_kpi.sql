@@ -24,9 +24,17 @@ pillars as (
 
 ),
 
+-- Every KPI has one; a day without any fails the build, by this model's own contract.
 owners as (
 
-    select * from {{ ref('dim_owner') }}
+    select
+        owned.kpi_id,
+        owned.owner_id,
+        owned.owner_assumed,
+        bodies.owner_name
+    from {{ ref('kpi_owners') }} as owned
+    inner join {{ ref('dim_owner') }} as bodies on owned.owner_id = bodies.owner_id
+    where {{ stated_at_as_of() }}
 
 ),
 
@@ -63,7 +71,7 @@ select
     policy.measure,
     catalogue.theme,
     catalogue.kpi_name,
-    catalogue.owner_id,
+    owners.owner_id,
     owners.owner_name as owner_body,
     catalogue.unit,
     catalogue.display_decimals,
@@ -106,7 +114,7 @@ select
     catalogue.kpi_type_assumed,
     catalogue.accumulation_assumed,
     catalogue.period_kind_assumed,
-    catalogue.owner_body_assumed,
+    owners.owner_assumed as owner_body_assumed,
     catalogue.pillar_assumed,
     -- No slide binds a theme to one of the 施策: every such link is ours.
     catalogue.measure_id is not null as measure_assumed,
@@ -115,7 +123,7 @@ select
     catalogue.source
 from catalogue
 inner join pillars on catalogue.pillar_id = pillars.pillar_id
-inner join owners on catalogue.owner_id = owners.owner_id
+left join owners on catalogue.kpi_id = owners.kpi_id
 left join policy on catalogue.measure_id = policy.measure_id
 left join targets on catalogue.kpi_id = targets.kpi_id
 left join baselines on catalogue.kpi_id = baselines.kpi_id
