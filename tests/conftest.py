@@ -6,17 +6,21 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadFileScheduling
 
 from demo.estat import Simulator
 from kpi_warehouse.settings import Settings, code_version, settings
 from kpi_warehouse.warehouse.connection import migrate
 from kpi_warehouse.warehouse.server import EmbeddedServer, Running
+from tests.places import folder
 
 TEMPLATE = "kpi_template"
+MARTS = "tests/dbt/"
 # The same examples in every run, so that a change is what makes a test fail; KPI_TEST_RANDOM=yes looks for new ones.
 hypothesis_settings.register_profile("same", derandomize=True)
 hypothesis_settings.register_profile("new", derandomize=False)
@@ -24,25 +28,51 @@ hypothesis_settings.load_profile("new" if os.environ.get("KPI_TEST_RANDOM") else
 APP_ID = "0123456789abcdef0123456789abcdef01234567"
 
 
+class _Together(LoadFileScheduling):
+    """One process has the stack, whose tests take longest, one the marts, which it builds once for all; the others share the files."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return MARTS if nodeid.startswith(MARTS) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    return _Together(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The stack's tests take longest and go on from each other, so one process begins with them."""
-    items.sort(key=lambda item: item.get_closest_marker("scheduler") is None)
+    """Those that take longest begin."""
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("scheduler") is None,
+            not item.nodeid.startswith(MARTS),
+        )
+    )
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server() -> Iterator[Running]:
     """The embedded server, with a migrated database to copy."""
-    embedded = EmbeddedServer(Settings(home=tmp_path_factory.mktemp("server")))
+    with folder() as home:
+        embedded = EmbeddedServer(Settings(home=home))
+        try:
+            yield _prepared(embedded)
+        finally:
+            embedded.remove()
+
+
+def _prepared(embedded: EmbeddedServer) -> Running:
     running = embedded.start()
-    try:
-        with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("KPI_DATABASE_URL", embedded.create_database(TEMPLATE))
-            settings.cache_clear()
-            migrate()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KPI_DATABASE_URL", embedded.create_database(TEMPLATE))
         settings.cache_clear()
-        yield running
-    finally:
-        embedded.remove()
+        migrate()
+    settings.cache_clear()
+    with psycopg.connect(running.url("postgres", "postgres"), autocommit=True) as connection:
+        # None of the databases has to outlive the machine. Servers that are to be killed under a test are its own.
+        connection.execute("alter system set fsync = off")
+        connection.execute("alter system set max_wal_size = '512MB'")
+        connection.execute("select pg_reload_conf()")
+    return running
 
 
 @pytest.fixture
@@ -51,7 +81,7 @@ def warehouse(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     name = f"kpi_{uuid.uuid4().hex[:12]}"
     admin = server.url("postgres", "postgres")
     with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"create database {name} template {TEMPLATE} owner kpi_owner")
+        connection.execute(f"create database {name} template {TEMPLATE} owner kpi_owner strategy file_copy")
         # What the migration grants on the database itself is not copied with a template.
         connection.execute(f"grant create, temporary on database {name} to kpi_transformer, kpi_loader")
     monkeypatch.setenv("KPI_DATABASE_URL", server.url(name))

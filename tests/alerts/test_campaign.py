@@ -24,6 +24,7 @@ def test_no_failure_is_lost_and_none_is_told_twice() -> None:
         assert line in ended.stdout
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("sabotage", "found"), [("lose", "not delivered"), ("double", "told under another key")]
 )

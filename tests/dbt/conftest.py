@@ -25,7 +25,7 @@ def _in_use(server: Running, template: str, home: Path) -> Iterator[str]:
     """A copy of a database as the warehouse in use; yields the administrator's URL."""
     admin = server.url("postgres", "postgres")
     with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"create database {IN_USE} template {template} owner kpi_owner")
+        connection.execute(f"create database {IN_USE} template {template} owner kpi_owner strategy file_copy")
         # What the migration grants and revokes on the database itself is not copied with a template.
         connection.execute(f"revoke create, temporary on database {IN_USE} from public")
         connection.execute(f"grant create, temporary on database {IN_USE} to kpi_transformer, kpi_loader")

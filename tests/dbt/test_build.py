@@ -104,6 +104,7 @@ def test_a_new_delivery_is_judged_by_the_whole_year(deliveries: Deliveries) -> N
     assert board["in_progress_value"] is None
 
 
+@pytest.mark.nightly
 def test_the_board_can_be_seen_as_it_was(deliveries: Deliveries) -> None:
     deliveries.publish_moves(months_of_2025(-2333), known_from=LATER)
     before = next(row for row in marts.board(LATER - timedelta(seconds=1)) if row["kpi_id"] == "K12")
@@ -170,6 +171,7 @@ def test_a_refused_delivery_leaves_the_last_figures_and_says_so(deliveries: Deli
     assert (board["actual_value"], board["gate_status_ja"]) == (-1542, "不合格（前回値を表示中）")
 
 
+@pytest.mark.nightly
 def test_held_rows_are_counted_on_the_board(deliveries: Deliveries) -> None:
     load_id = deliveries.publish_moves(published_moves(), known_from=LATER, verdict="held")
     deliveries.hold_row(MONTHLY, date(2024, 5, 1), load_id)

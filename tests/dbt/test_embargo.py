@@ -156,6 +156,7 @@ def test_before_its_instant_it_is_in_nothing_that_bi_reads(reader: psycopg.Conne
     ).fetchall() == [("K05", Decimal(700))]
 
 
+@pytest.mark.nightly
 def test_nothing_that_bi_reads_depends_on_it(loader: psycopg.Connection, reader: psycopg.Connection) -> None:
     """Other figures under embargo make the same marts to the byte: no sum, rank, status or text follows from them."""
     before = everything(reader)
@@ -186,6 +187,7 @@ def test_what_a_refusal_quotes_is_not_shown(
     assert any("公表前の値" in row for row in everything(reader)["marts.mart_load_health"])
 
 
+@pytest.mark.nightly
 def test_at_its_instant_it_appears_by_itself(loader: psycopg.Connection, reader: psycopg.Connection) -> None:
     marts.build()
     assert marts.build().state == "unchanged"
@@ -212,6 +214,7 @@ def test_at_its_instant_it_appears_by_itself(loader: psycopg.Connection, reader:
     assert then["actual_value"] == 700
 
 
+@pytest.mark.nightly
 def test_a_later_version_that_is_public_at_once_ends_the_wait_of_an_earlier_one(
     loader: psycopg.Connection, reader: psycopg.Connection, tmp_path: Path
 ) -> None:

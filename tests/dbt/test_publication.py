@@ -242,6 +242,7 @@ def test_from_the_command_line(released: tuple[Path, Release]) -> None:
     assert "変わっていません" in shown.output and "kpi_board.parquet" in shown.output
 
 
+@pytest.mark.nightly
 def test_a_build_of_the_same_history_publishes_nothing_new(released: tuple[Path, Release]) -> None:
     marts.build(force=True)
     before = publish()

@@ -77,6 +77,7 @@ def edit(path: Path, *changes: tuple[str, str]) -> None:
     path.write_text(text, "utf-8")
 
 
+@pytest.mark.nightly
 def test_a_breaking_change_is_refused_until_the_old_version_stays_beside(
     project: Path, loader: psycopg.Connection
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_breaking_change_is_refused_until_the_old_version_stays_beside(
         loader.execute("set role kpi_loader")
 
 
+@pytest.mark.nightly
 def test_the_documentation_is_one_page_that_fetches_nothing(
     loader: psycopg.Connection, tmp_path: Path
 ) -> None:

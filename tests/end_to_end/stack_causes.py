@@ -84,6 +84,7 @@ def happen(causes: Causes) -> None:
     """Break and mend, as much as can be at once."""
     home, api = causes.home, causes.home.stack.api
     api.log_in()
+    _pull(causes, None)  # whatever earlier runs met is over
     api.unpause(SOMEBODYS)
     api.pause("marts")
     (causes.dags / "broken.py").write_text(BROKEN, encoding="utf-8")

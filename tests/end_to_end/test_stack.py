@@ -1,5 +1,5 @@
-"""The main job as a person at a terminal has it: `run` again and again, and `clean`, as processes of their own, with Airflow's
-real scheduler. The tests share one `KPI_HOME` and go on from each other in the order of this file."""
+"""The main job as a person at a terminal has it: `run` and `clean` as processes of their own, with Airflow's real scheduler. The
+tests share one `KPI_HOME` and go on from each other in the order of this file."""
 
 from __future__ import annotations
 
@@ -9,30 +9,27 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from openpyxl import load_workbook
-from stack_home import FLOWS, MOVES, Book, Ended, Home, book, soon, tables_that_hold
+from stack_home import Book, Ended, Home, book, soon
 
-from demo.estat import Fault, Simulator, published
 from kpi_warehouse.settings import Settings
+from tests.places import folder
 
 pytestmark = pytest.mark.scheduler
 
-KEY = "c0ffee0123456789abcdefc0ffee0123456789ab"
 BRIEFING = "migration_briefing"
 FEEDS = {path.name.removesuffix(".odcs.yaml") for path in Settings().contracts.glob("*.odcs.yaml")}
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    home = Home(tmp_path_factory.mktemp("stack") / "home")
-    home.path.mkdir()
-    (home.path / "somebody.txt").write_text("not the project's", encoding="utf-8")
-    yield home
-    if home.path.exists():
+def home() -> Iterator[Home]:
+    with folder() as place:
+        home = Home(place / "home")
+        home.path.mkdir()
+        (home.path / "somebody.txt").write_text("not the project's", encoding="utf-8")
+        yield home
         home.command("clean")
 
 
@@ -111,62 +108,6 @@ def test_two_runs_at_once_are_one_and_a_clear_message(first: tuple[Ended, Ended,
     beside = first[1]
     assert beside.code == 1
     assert "stack.busy" in beside.output and "別の make run / up / down が動いています" in beside.output
-
-
-@dataclass
-class Refused:
-    """A second `run`, of which e-Stat refuses the key, and the book after it."""
-
-    ended: Ended
-    held: Book
-    asked_with_key: bool
-    tables_with_key: list[str]
-
-
-@pytest.fixture(scope="module")
-def refused(home: Home, first: tuple[Ended, Ended, Book]) -> Refused:
-    with Simulator([published.moves(), published.flow()], [Fault("status", status=100)]) as estat:
-        ended = home.command(
-            "run", ESTAT_APP_ID=KEY, ESTAT_BASE_URL=estat.base_url, KPI_ESTAT_REQUESTS_PER_SECOND="0"
-        )
-        asked_with_key = any(request["_key_sent"] for request in estat.requests)
-    assert home.parts() == []
-    with home.database():
-        shown = [name for database in ("kpi", "airflow") for name in tables_that_hold(home, database, KEY)]
-        return Refused(ended, book(home), asked_with_key, shown)
-
-
-def test_run_again_writes_nothing_of_what_did_not_change(
-    first: tuple[Ended, Ended, Book], refused: Refused
-) -> None:
-    again = refused.held.loads[len(first[2].loads) :]
-    assert {load[0] for load in again} == FEEDS
-    assert {load[1] for load in again if load[0] not in (MOVES, FLOWS)} == {"unchanged"}
-    assert (refused.held.builds, refused.held.rows) == (first[2].builds, first[2].rows)
-
-
-def test_a_refused_key_is_told_with_task_reason_and_log(refused: Refused) -> None:
-    output = refused.ended.output
-    assert refused.ended.code == 1
-    for feed in (MOVES, FLOWS):
-        assert f"✗ {feed}.fetch" in output
-    assert "認証" in output
-    logs = [Path(path) for path in re.findall(r"ログ：(\S+)", output)]
-    assert len(logs) == 2
-    assert all("認証" in path.read_text(encoding="utf-8") for path in logs)
-    assert [load[2] for load in refused.held.loads if load[2] == "estat.auth"] == ["estat.auth"] * 2
-    assert output.count("✉ 【KPI取込エラー／要対応】e-Stat：アプリケーションIDの誤り") == 1, (
-        "one problem, not one a feed"
-    )
-
-
-def test_a_key_is_shown_nowhere(home: Home, refused: Refused) -> None:
-    assert refused.asked_with_key
-    assert KEY not in refused.ended.output
-    files = [path for path in home.path.rglob("*") if path.is_file()]
-    assert len(files) > 20
-    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
-    assert refused.tables_with_key == []
 
 
 def test_a_terminated_run_stops_what_it_started(home: Home, first: tuple[Ended, Ended, Book]) -> None:

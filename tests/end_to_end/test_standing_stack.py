@@ -1,12 +1,14 @@
-"""The stack left running: by `up`, under Airflow's real scheduler, with a real mail server and a real web server that hear of
+"""What takes longer of the stack: a second `run` that e-Stat refuses, and the stack left running by `up`, under Airflow's real scheduler, with a real mail server and a real web server that hear of
 what fails. The tests go on from each other in the order of this file."""
 
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +16,89 @@ import psutil
 import pytest
 import requests
 from stack_causes import FAILING, LATE, SOMEBODYS, Causes, happen, release_what_is_held
-from stack_home import MOVES, Ended, Home, book, errors_in_logs, soon
+from stack_home import FLOWS, MOVES, Book, Ended, Home, book, errors_in_logs, soon, tables_that_hold
 
 from demo.estat import Fault, Simulator, edits, published
+from kpi_warehouse.settings import Settings
 from tests.alerts.sinks import MailSink, WebSink, mail_sink, web_sink
+from tests.places import folder
 
 pytestmark = [pytest.mark.scheduler, pytest.mark.nightly]
 
 KEY = "c0ffee0123456789abcdefc0ffee0123456789ab"
+FEEDS = {path.name.removesuffix(".odcs.yaml") for path in Settings().contracts.glob("*.odcs.yaml")}
 NOTES = ("一回目", "二回目")
 MONTHS = ["2024-01", "2024-02", "2024-03"]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def home() -> Iterator[Home]:
     """A `KPI_HOME` in which every feed was loaded once."""
-    home = Home(tmp_path_factory.mktemp("stack") / "home")
-    home.path.mkdir()
-    assert home.command("run").code == 0
-    yield home
-    home.command("clean")
+    with folder() as place:
+        home = Home(place / "home")
+        home.path.mkdir()
+        assert home.command("run").code == 0
+        yield home
+        home.command("clean")
+
+
+@dataclass
+class Refused:
+    """A second `run`, of which e-Stat refuses the key, and the book before and after it."""
+
+    ended: Ended
+    before: Book
+    held: Book
+    asked_with_key: bool
+    tables_with_key: list[str]
+
+
+@pytest.fixture(scope="module")
+def refused(home: Home) -> Refused:
+    with home.database():
+        before = book(home)
+    with Simulator([published.moves(), published.flow()], [Fault("status", status=100)]) as estat:
+        ended = home.command(
+            "run", ESTAT_APP_ID=KEY, ESTAT_BASE_URL=estat.base_url, KPI_ESTAT_REQUESTS_PER_SECOND="0"
+        )
+        asked_with_key = any(request["_key_sent"] for request in estat.requests)
+    assert home.parts() == []
+    with home.database():
+        shown = [name for database in ("kpi", "airflow") for name in tables_that_hold(home, database, KEY)]
+        return Refused(ended, before, book(home), asked_with_key, shown)
+
+
+def test_run_again_writes_nothing_of_what_did_not_change(
+    refused: Refused,
+) -> None:
+    again = refused.held.loads[len(refused.before.loads) :]
+    assert {load[0] for load in again} == FEEDS
+    assert {load[1] for load in again if load[0] not in (MOVES, FLOWS)} == {"unchanged"}
+    assert (refused.held.builds, refused.held.rows) == (refused.before.builds, refused.before.rows)
+
+
+def test_a_refused_key_is_told_with_task_reason_and_log(refused: Refused) -> None:
+    output = refused.ended.output
+    assert refused.ended.code == 1
+    for feed in (MOVES, FLOWS):
+        assert f"✗ {feed}.fetch" in output
+    assert "認証" in output
+    logs = [Path(path) for path in re.findall(r"ログ：(\S+)", output)]
+    assert len(logs) == 2
+    assert all("認証" in path.read_text(encoding="utf-8") for path in logs)
+    assert [load[2] for load in refused.held.loads if load[2] == "estat.auth"] == ["estat.auth"] * 2
+    assert output.count("✉ 【KPI取込エラー／要対応】e-Stat：アプリケーションIDの誤り") == 1, (
+        "one problem, not one a feed"
+    )
+
+
+def test_a_key_is_shown_nowhere(home: Home, refused: Refused) -> None:
+    assert refused.asked_with_key
+    assert KEY not in refused.ended.output
+    files = [path for path in home.path.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+    assert refused.tables_with_key == []
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +118,7 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def standing(
-    home: Home, receivers: tuple[MailSink, WebSink], dags: Path
+    home: Home, refused: Refused, receivers: tuple[MailSink, WebSink], dags: Path
 ) -> Iterator[tuple[Ended, Simulator, int]]:
     """`up` on a port of our choice, against a simulator that the tests can change, with messages to real receivers."""
     with closing(socket.create_server(("127.0.0.1", 0))) as probe:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,19 +11,18 @@ from embedded_servers import NewServer
 
 from kpi_warehouse.settings import Settings
 from kpi_warehouse.warehouse.server import EmbeddedServer
+from tests.places import folder as a_folder
 
 
 def folder_with(mode: int) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="kpi-test-", dir="/tmp"))
-    folder.chmod(mode)
-    yield folder
-    assert stat.S_IMODE(folder.stat().st_mode) == mode
-    shutil.rmtree(folder)
+    with a_folder(mode) as made:
+        yield made
+        assert stat.S_IMODE(made.stat().st_mode) == mode
 
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that every user may enter; pytest's own are closed to the server's user when we are root."""
+    """A folder that every user may enter."""
     yield from folder_with(0o755)
 
 

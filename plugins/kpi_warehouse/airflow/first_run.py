@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,8 +68,7 @@ def run_everything(stack: Stack, supervisor: subprocess.Popen[bytes], out: Conso
     api.pause(MARTS)
     runs = [api.trigger(dag_id, _newest(dag_id)) for dag_id in names]
     with _progress(out) as progress:
-        finished = _watch(api, runs, names, progress)
-        finished = _correct(api, finished, names, progress, out)
+        finished = _watch(api, runs, names, progress, lambda run: _corrected(api, run, out))
         if all(run.state == "success" for run in finished):
             api.unpause(MARTS)
             built = api.trigger(MARTS, max(_published_months(finished), default=None))
@@ -101,29 +101,23 @@ def _tell(began: datetime, out: Console) -> None:
         out.print(f"  ✉ {subject}　INC-{incident}　{channel}", highlight=False, markup=False)
 
 
-def _correct(
-    api: AirflowApi, finished: list[Run], names: dict[str, str], progress: Progress, out: Console
-) -> list[Run]:
+def _corrected(api: AirflowApi, run: Run, out: Console) -> Run | None:
     """A demo file that was sent back is handed in again corrected, as its division would do; the run that loads it counts."""
     from kpi_warehouse.alerts.sender import deliver
     from kpi_warehouse.contract import FileSource
     from kpi_warehouse.load import contract_of
 
-    again = []
-    for run in [run for run in finished if run.state == "failed"]:
-        source = contract_of(run.dag_id).source
-        if not isinstance(source, FileSource) or (reason := _rejection(run)) is None:
-            continue
-        corrected = drop_corrected(source.file_names)
-        if corrected is None:
-            continue
-        # Before its correction: a division hears of a file that was sent back, however soon it is mended.
-        deliver()
-        out.print(f"[yellow]差し戻し[/yellow] {reason}", highlight=False)
-        out.print(f"訂正版「{corrected}」が届いたとして、取り込み直します。", highlight=False)
-        finished.remove(run)
-        again.append(api.trigger(run.dag_id, None))
-    return finished + _watch(api, again, names, progress)
+    source = contract_of(run.dag_id).source
+    if run.state != "failed" or not isinstance(source, FileSource) or (reason := _rejection(run)) is None:
+        return None
+    corrected = drop_corrected(source.file_names)
+    if corrected is None:
+        return None
+    # Before its correction: a division hears of a file that was sent back, however soon it is mended.
+    deliver()
+    out.print(f"[yellow]差し戻し[/yellow] {reason}", highlight=False)
+    out.print(f"訂正版「{corrected}」が届いたとして、取り込み直します。", highlight=False)
+    return api.trigger(run.dag_id, None)
 
 
 def _rejection(run: Run) -> str | None:
@@ -155,8 +149,14 @@ def _progress(out: Console) -> Progress:
     )
 
 
-def _watch(api: AirflowApi, runs: list[Run], names: dict[str, str], progress: Progress) -> list[Run]:
-    """Wait for runs to end, showing the step each is at."""
+def _watch(
+    api: AirflowApi,
+    runs: list[Run],
+    names: dict[str, str],
+    progress: Progress,
+    again: Callable[[Run], Run | None] = lambda _: None,
+) -> list[Run]:
+    """Wait for runs to end, showing the step each is at. Where `again` answers an ended run with another, that one counts."""
     bars = {run.run_id: progress.add_task(names[run.dag_id], total=1) for run in runs}
     open_runs = {run.run_id: run for run in runs}
     finished: list[Run] = []
@@ -170,11 +170,15 @@ def _watch(api: AirflowApi, runs: list[Run], names: dict[str, str], progress: Pr
             label = f"{names[run.dag_id]} {run.partition_key or ''}  {_steps(api.tasks(run))}"
             progress.update(bars[run.run_id], description=label, completed=now.state in FINISHED)
             if now.state in FINISHED:
-                finished.append(now)
                 del open_runs[run.run_id]
                 if not progress.console.is_terminal:
                     progress.console.print(f"{label}  {now.seconds or 0:.1f} 秒", highlight=False)
-        time.sleep(1.0 if len(open_runs) < 3 else 2.0)
+                if (successor := again(now)) is None:
+                    finished.append(now)
+                else:
+                    bars[successor.run_id] = progress.add_task(names[run.dag_id], total=1)
+                    open_runs[successor.run_id] = successor
+        time.sleep(0.5 if len(open_runs) < 3 else 2.0)
     return [*finished, *open_runs.values()]
 
 

@@ -109,6 +109,8 @@ class Stack:
             env["KPI_PRELOAD"] = str(nothing_published()).lower()
             # This run starts every feed itself; a sweep that falls due meanwhile would take its files first.
             env[ONE_RUN] = "False"
+            # No DAG file changes while it lasts.
+            env["AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"] = "180"
         assert ports["api_port"] is not None
         if ports["simulator_port"] is not None:
             drop_demo_files()
