@@ -11,7 +11,6 @@ from open_data_contract_standard.model import OpenDataContractStandard
 from kpi_warehouse.contract import Contract, contracts, file_source, load_contract
 from kpi_warehouse.derived import check_derived
 from kpi_warehouse.errors import ContractError
-from kpi_warehouse.gate.suite import compile_contract
 from kpi_warehouse.settings import settings
 
 FEEDS = ["estat_migration_flow_monthly", "estat_migration_monthly"]
@@ -42,6 +41,8 @@ def test_it_is_described_in_both_languages_with_its_credit(feed: str) -> None:
 
 @pytest.mark.parametrize("feed", FEEDS)
 def test_every_rule_has_a_reason_and_compiles(feed: str) -> None:
+    from kpi_warehouse.gate.suite import compile_contract  # seconds, for the one process that has this test
+
     contract = KNOWN[feed]
     compiled = compile_contract(contract)
     assert len(contract.rules) >= 5
@@ -139,6 +140,8 @@ def test_a_file_name_that_is_not_the_id_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_rule_over_an_unknown_table_names_the_choices(tmp_path: Path) -> None:
+    from kpi_warehouse.gate.suite import compile_contract  # seconds, for the one process that has this test
+
     path, _ = broken(tmp_path, "from {moves}", "from {movements}")
     with pytest.raises(ContractError, match=r"\{movements\}.*batch、history"):
         compile_contract(load_contract(path))

@@ -141,6 +141,7 @@ def test_what_was_published_can_be_shown_again_to_the_byte(
     assert {row[4] for row in changes} == {"移住定住推進本部"}
 
 
+@pytest.mark.nightly
 def test_an_as_of_build_leaves_the_marts_alone(deliveries: Deliveries, loader: psycopg.Connection) -> None:
     deliveries.publish_moves(months_of_2025(-2333), known_from=LATER)
     built = marts.build(LATER)
@@ -196,6 +197,7 @@ def test_a_failed_test_leaves_the_marts_as_they_were(loader: psycopg.Connection)
     ).fetchall()
 
 
+@pytest.mark.nightly
 def test_two_builds_at_once_publish_once(deliveries: Deliveries) -> None:
     deliveries.publish_moves(months_of_2025(-2333), known_from=LATER)
     both = [subprocess.Popen(BUILD, stdout=subprocess.PIPE, text=True) for _ in range(2)]

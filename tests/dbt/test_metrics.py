@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from dbt.contracts.graph.manifest import Manifest
-from dbt.contracts.graph.semantic_manifest import SemanticManifest
-from dbt.parser.manifest import extended_mashumuro_decoder
 
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.server import Running
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
 
 # What a column is called that must not be summed: places, shares, sums that run on, targets, other years beside this one.
 NEVER_SUMMED = re.compile(
@@ -22,11 +23,16 @@ NEVER_SUMMED = re.compile(
 @pytest.fixture(scope="module")
 def manifest(built: tuple[Running, Path], published: None) -> Manifest:
     """The project as the build parsed it."""
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumuro_decoder
+
     (parsed,) = (built[1] / "dbt").glob("*.msgpack")
     return Manifest.from_msgpack(parsed.read_bytes(), decoder=extended_mashumuro_decoder)
 
 
 def test_dbt_finds_the_metrics_sound(manifest: Manifest) -> None:
+    from dbt.contracts.graph.semantic_manifest import SemanticManifest
+
     assert len(manifest.metrics) == 10 and len(manifest.semantic_models) == 5
     assert SemanticManifest(manifest).validate()
 

@@ -178,6 +178,7 @@ def test_a_file_that_went_missing_is_written_again(released: tuple[Path, Release
     assert (place / release.files[0].path).exists()
 
 
+@pytest.mark.nightly
 def test_a_run_that_is_cut_off_leaves_the_release_before_it_in_force(
     released: tuple[Path, Release], loader: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

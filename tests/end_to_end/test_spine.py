@@ -33,6 +33,7 @@ def corrected(table: Table) -> Table:
     return replace(table, updated_on=table.updated_on + timedelta(days=1))
 
 
+@pytest.mark.nightly
 def test_published_figures_reach_the_board_with_their_receipt(
     warehouse: str, use_estat: Callable[[Simulator], None]
 ) -> None:

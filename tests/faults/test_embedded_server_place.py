@@ -32,6 +32,8 @@ from kpi_warehouse.settings import Settings
 from kpi_warehouse.warehouse.server import EmbeddedServer
 from kpi_warehouse.warehouse.server_place import OUTSIDE
 
+pytestmark = pytest.mark.nightly
+
 
 def test_a_long_path_with_quotes_and_japanese_works(open_folder: Path, new_server: NewServer) -> None:
     server = new_server(open_folder / "熊本 'KPI', ２" / ("x" * 80))
