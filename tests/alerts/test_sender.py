@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 from books import EXPO, MOVES, begin, build, fail, failed, owed, page, publish, rows
 from sinks import Addresses, MailSink, WebSink, plain, web_sink
+from typer.testing import CliRunner
 
-from kpi_warehouse.alerts.channels import channels_for, entries
+from kpi_warehouse.alerts.channels import channels_for, entries, names_without_owner
 from kpi_warehouse.alerts.incidents import incidents, mute
 from kpi_warehouse.alerts.office_hours import JAPAN
 from kpi_warehouse.alerts.sender import BREAKER_OPENS_AFTER, BUDGET_A_WEEK, deliver, revive
+from kpi_warehouse.cli import app
 from kpi_warehouse.errors import GateRejected, KpiError
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
@@ -31,6 +33,14 @@ TUESDAY = date(2026, 11, 24)
 
 def reject(month: date = MAY) -> int:
     return fail(begin(MOVES, month), failed("gate.rejected", "国の値と合いません。"), "gate")
+
+
+def test_a_name_that_nobody_has_is_shown_to_who_looks_at_the_channels(addresses: Addresses) -> None:
+    """A slip would otherwise be a way that no message ever takes."""
+    addresses("enginer=mailbox:///a", "企画課=mailbox:///b", "企画化=mailbox:///c", "*=mailbox:///d")
+    assert names_without_owner() == ["enginer", "企画化"]
+    shown = CliRunner().invoke(app, ["incident", "channels"])
+    assert shown.exit_code == 0 and "「enginer」を所管とする契約はありません" in shown.output
 
 
 def test_failure_and_recovery_are_one_thread_of_two_mails(addresses: Addresses, mail: MailSink) -> None:

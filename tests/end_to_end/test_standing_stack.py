@@ -325,8 +325,9 @@ def test_a_missed_deadline_is_noted_on_the_load_that_waits(
     )
     assert len(overdue) == 1
     soon(lambda: load() == [("waiting", "load.overdue")])
+    # Another month of this feed may be due today.
     told = "select incident_id, subject_ja from ops.incident join ops.notification as n using (incident_id)"
-    told += " where cause = 'not_published' and kind = '{}' and n.state = 'sent'"
+    told += " where cause = 'not_published' and period = '2099-12-01' and kind = '{}' and n.state = 'sent'"
     soon(lambda: len(home.rows(told.format("open"))) == 1)
     ((number, subject),) = home.rows(told.format("open"))
     assert "2099年12月：公表の遅れ" in subject
@@ -358,7 +359,10 @@ def test_each_cause_is_told_once_and_so_is_its_end(causes: Causes, cause: str) -
 
 
 def test_nothing_else_was_told(home: Home, causes: Causes) -> None:
-    told = home.rows(f"select distinct cause from ops.incident where incident_id > {causes.first}")
+    # By the calendar a month may be due just now; a month that is not published has a test of its own.
+    told = home.rows(
+        f"select distinct cause from ops.incident where incident_id > {causes.first} and cause <> 'not_published'"
+    )
     assert {cause for (cause,) in told} == {cause.partition(" ")[0] for cause in EVERY}
 
 

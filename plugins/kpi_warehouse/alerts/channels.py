@@ -29,6 +29,7 @@ from kpi_warehouse.errors import KpiError
 from kpi_warehouse.settings import settings
 
 EVERYBODY = "*"
+AUDIENCES = ("division", "engineer", "escalation")
 MAILBOX = "mailbox"
 
 
@@ -137,6 +138,19 @@ def channels_for(owner: str | None, audience: str, on: date) -> list[Channel]:
     chosen = [channel for name in wanted for channel in _in_force(known, name, on)]
     # Somebody wrote addresses, but none for this: whoever has the first one knows whom it concerns.
     return chosen or [_channel(known[0], 1)]
+
+
+def names_without_owner() -> list[str]:
+    """Names in `KPI_ALERT_URLS` that nobody has: neither an audience nor the owner of a contract. A slip, or a 課 that is yet to come.
+
+    Raises:
+        KpiError: `KPI_ALERT_URLS` is wrong.
+    """
+    from kpi_warehouse.alerts.due import feeds_that_can_be_read
+
+    owners = {contract.owner.replace(" ", "_") for contract in feeds_that_can_be_read()}
+    known = {*AUDIENCES, EVERYBODY, *owners}
+    return [name for name in dict.fromkeys(entry.name for entry in _configured()) if name not in known]
 
 
 def every_channel(on: date) -> list[Channel]:

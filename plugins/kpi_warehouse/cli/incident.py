@@ -160,7 +160,7 @@ def drill(
 @reported
 def channels() -> None:
     """通知経路の状態と、この7日間の通数（目安は週30通）を見る。"""
-    from kpi_warehouse.alerts.channels import every_channel
+    from kpi_warehouse.alerts.channels import every_channel, names_without_owner
     from kpi_warehouse.alerts.report import channel_use
     from kpi_warehouse.alerts.sender import BUDGET_A_WEEK
 
@@ -178,6 +178,11 @@ def channels() -> None:
             row.get("last_error") or "",
         )
     out.print(table)
+    for name in names_without_owner():
+        out.print(
+            f"「{name}」を所管とする契約はありません。KPI_ALERT_URLS の名前を確かめてください。",
+            style="yellow",
+        )
 
 
 @app.command(epilog="例：`kpi incident report 2026-11`")
