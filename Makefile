@@ -40,7 +40,7 @@ test: install check  ## everything CI runs
 	@$(BIN)/python -m pytest tests
 
 nightly: install  ## what takes longer: every cause of an alert in a standing stack, campaigns, damaged files, metrics
-	@$(BIN)/python -m pytest tests -m nightly
+	@$(BIN)/python -m pytest tests -m nightly --numprocesses 0
 	@$(MAKE) --no-print-directory faults fuzz metrics
 
 check: install $(TOOLS)/.installed  ## contracts, generated files, lint, types: seconds

@@ -1,5 +1,5 @@
 """The watcher opens what nobody could open, and ends what is over. Airflow's part is asked of a real metadata database in
-tests/end_to_end/test_stack.py; here the tables it reads are made by hand with what Airflow writes into them."""
+tests/end_to_end/test_standing_stack.py; here the tables it reads are made by hand with what Airflow writes into them."""
 
 from __future__ import annotations
 

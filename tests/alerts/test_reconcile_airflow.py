@@ -1,4 +1,4 @@
-"""What the watcher makes of Airflow's book. The real one is read in tests/end_to_end/test_stack.py; here its tables are made by
+"""What the watcher makes of Airflow's book. The real one is read in tests/end_to_end/test_standing_stack.py; here its tables are made by
 hand, for what takes the real one minutes, or a crash between two of its statements."""
 
 from __future__ import annotations

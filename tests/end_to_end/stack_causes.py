@@ -16,8 +16,10 @@ import psutil
 from stack_home import FLOWS, MOVES, Home, soon
 
 from demo.estat import Fault, Simulator
+from kpi_warehouse.airflow.rest import AirflowApi
 from tests.alerts.sinks import MailSink, WebSink
 
+NEWEST = {MOVES: "2025-02", FLOWS: "2024-12"}
 LATE = "uij_turn"
 NOBODYS, AFTER = "宛先のわからない\nファイル.txt", "期限の後に届いた"
 SOMEBODYS = "somebodys"
@@ -75,6 +77,13 @@ class Causes:
                 )
                 raise AssertionError(f"{cause}: no {kind} message; {known}") from None
 
+    @property
+    def api(self) -> AirflowApi:
+        """Airflow's API, logged in anew: a token does not last as long as all of this."""
+        api = self.home.stack.api
+        api.log_in()
+        return api
+
     def sql(self, statement: str, database: str = "kpi") -> None:
         """Set something in a running database, as its superuser."""
         self.home.rows(f"with done as ({statement} returning 1) select count(*) from done", database)
@@ -82,8 +91,7 @@ class Causes:
 
 def happen(causes: Causes) -> None:
     """Break and mend, as much as can be at once."""
-    home, api = causes.home, causes.home.stack.api
-    api.log_in()
+    home, api = causes.home, causes.api
     _pull(causes, None)  # whatever earlier runs met is over
     api.unpause(SOMEBODYS)
     api.pause("marts")
@@ -102,11 +110,9 @@ def happen(causes: Causes) -> None:
     _pull(causes, Fault("retitle", title="別の統計表", table="0003420473"))
     causes.told("schema_drift")
     _hand_in(home, AFTER)
-    causes.told("rows_held")
-    release_what_is_held(home)
     api.trigger("drill", None)
     _pull(causes, None)
-    mended = "dag_broken", "task_failed", "source_down", "wrong_key", "schema_drift", "rows_held"
+    mended = "dag_broken", "task_failed", "source_down", "wrong_key", "schema_drift"
     causes.told(*mended, f"not_delivered {LATE}", over=True)
     _marts(causes)
     _sender(causes)
@@ -121,19 +127,11 @@ def happen(causes: Causes) -> None:
         (home.path / "inbox" / name).unlink()
 
 
-def release_what_is_held(home: Home) -> None:
-    """Each row that a change of an accepted figure held back, as its division would after a look."""
-    held = home.rows("select held_id from ops.held_row where state = 'held'")
-    assert held
-    for (number,) in held:
-        done = home.kpi("hold", "release", str(number), "--reason", "担当課が確認")
-        assert done.returncode == 0, done.stderr
-
-
 def _pull(causes: Causes, fault: Fault | None) -> None:
     """Both tables of e-Stat, with nothing wrong there but `fault`."""
     causes.estat.faults[:] = [fault] if fault is not None else []
-    runs = [causes.home.stack.api.trigger(dag_id, "2025-02").run_id for dag_id in (MOVES, FLOWS)]
+    api = causes.api
+    runs = [api.trigger(dag_id, month).run_id for dag_id, month in NEWEST.items()]
     done = (
         f"select from dag_run where run_id = any('{{{','.join(runs)}}}') and state in ('success', 'failed')"
     )
@@ -148,7 +146,7 @@ def _hand_in(home: Home, name: str) -> None:
 
 def _marts(causes: Causes) -> None:
     """The marts did not follow what the late file brought; then a value that cannot be fails a dbt test, and nothing is swapped."""
-    home, api = causes.home, causes.home.stack.api
+    home, api = causes.home, causes.api
     causes.sql("update ops.build set started_at = started_at - interval '3 hours'")
     causes.sql(
         f"update ops.load set published_at = published_at - interval '2 hours' where load_id = ({_newest(LATE)})"
@@ -197,7 +195,7 @@ def _disk(causes: Causes) -> None:
 
 def _worker(causes: Causes) -> None:
     """The machine of a task is gone: the task and the worker that ran it. Airflow gives it up later; that is not told again."""
-    home, api = causes.home, causes.home.stack.api
+    home, api = causes.home, causes.api
     causes.estat.faults.append(ENDLESS)
     run = api.trigger(MOVES, "2025-02")
     place = f"{MOVES}.fetch {run.run_id}"

@@ -17,7 +17,7 @@ from stack_home import Book, Ended, Home, book, soon
 from kpi_warehouse.settings import Settings
 from tests.places import folder
 
-pytestmark = pytest.mark.scheduler
+pytestmark = [pytest.mark.scheduler, pytest.mark.timeout(900)]
 
 BRIEFING = "migration_briefing"
 FEEDS = {path.name.removesuffix(".odcs.yaml") for path in Settings().contracts.glob("*.odcs.yaml")}
