@@ -172,6 +172,9 @@ def test_the_stage_holds_the_same_by_either_way(
     load_id = open_load(feed, period=None, trigger="test", run_ref=None, forced=False)
     slow = staged(feed, load_id, body, name)
     monkeypatch.setattr(plain_copy, "LARGE", {"delimited": 1, "workbook": 1})
+    # Enough blocks for both connections; what only the last of them tells takes back what either wrote.
+    monkeypatch.setattr(plain_text, "BLOCK", 1 << 10)
+    monkeypatch.setattr(plain_book, "BLOCK", 32)
     engine: list[object] = []
     monkeypatch.setattr(file_rows, "read_layout", lambda *given: engine.append(given) or read_layout(*given))
     fast = staged(feed, load_id, body, name)

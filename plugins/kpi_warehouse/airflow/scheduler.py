@@ -18,7 +18,7 @@ LIGHT = (
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.decorators.sensor",
     "airflow.sdk.execution_time.task_runner",
-    "jsonschema",
+    "jsonschema_rs",
     "open_data_contract_standard.model",
     "kpi_warehouse.airflow.tasks",
     "kpi_warehouse.file_outcome",

@@ -1,4 +1,4 @@
-"""A plain table → its stage table by COPY, one block being made while the last is sent.
+"""A plain table → its stage table by COPY through two connections: the server takes twice as long to write rows as we to make them.
 
 Memory holds the file's bytes, two blocks, the keys (8 bytes a row) and what was learned of the texts.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import chain, groupby
 from operator import itemgetter
+from threading import Lock
 from typing import Any
 
 import psycopg
@@ -20,6 +21,7 @@ from kpi_warehouse.contract import Contract, FileSource, file_source
 from kpi_warehouse.readers.layout_result import MeasureRow
 from kpi_warehouse.readers.plain_block import NotPlain, Source
 from kpi_warehouse.readers.workbook import OpenedWorkbook
+from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.tables import names, stage_table
 
 # Bytes below which the layout engine is done before Arrow is imported.
@@ -48,10 +50,12 @@ def copy_plain(
     """COPY a large file into its (empty) stage table, if it is a plain table.
 
     Args:
+        connection: its transaction, in which half of the rows are written; the other half is committed by itself, so the
+            stage table must be there for all to see, and holds what it should only once this transaction is committed too.
         workbook: the file, opened, where it is one.
 
     Returns:
-        What was copied; None where the file is for the layout engine: nothing was written then.
+        What was copied; None where the file is for the layout engine: the table is empty then.
 
     Raises:
         UnreadableFile: as the reader of the format.
@@ -93,21 +97,41 @@ def _copied(connection: psycopg.Connection, contract: Contract, load_id: int, so
             yield from table.lines(block)
         table.finish()
 
-    stage = stage_table(contract, load_id)
-    for columns, buffers in groupby(_ahead(lines()), key=itemgetter(0)):
-        statement = sql.SQL("copy {} ({}) from stdin").format(stage, names(columns))
-        with connection.cursor().copy(statement) as copy:
-            for _, buffer in buffers:
-                copy.write(buffer)
+    _copy_by_two(connection, stage_table(contract, load_id), _Shared(lines()))
     if not table.rows and not table.odd:
         raise NotPlain("no values")
     return Copied(table.rows, table.periods, table.odd)
 
 
-def _ahead(lines: Iterator[Lines]) -> Iterator[Lines]:
-    """The same, the next being made in a thread while the last is used."""
-    with ThreadPoolExecutor(1) as thread:
-        waiting = thread.submit(next, lines, None)
-        while (ready := waiting.result()) is not None:
-            waiting = thread.submit(next, lines, None)
-            yield ready
+class _Shared(Iterator[Lines]):
+    """Lines that several threads take from, each the next; one makes them while the others wait for the server."""
+
+    def __init__(self, lines: Iterator[Lines]) -> None:
+        self._lines, self._lock = lines, Lock()
+
+    def __next__(self) -> Lines:
+        with self._lock:
+            return next(self._lines)
+
+    def end(self) -> None:
+        """There is nothing more to take."""
+        with self._lock:
+            self._lines = iter(())
+
+
+def _copy_by_two(connection: psycopg.Connection, stage: sql.Identifier, lines: _Shared) -> None:
+    with connect() as second, ThreadPoolExecutor(1) as thread:
+        beside = thread.submit(_copy, second, stage, lines)
+        try:
+            _copy(connection, stage, lines)
+        finally:
+            lines.end()
+        beside.result()
+
+
+def _copy(connection: psycopg.Connection, stage: sql.Identifier, lines: Iterator[Lines]) -> None:
+    for columns, buffers in groupby(lines, key=itemgetter(0)):
+        statement = sql.SQL("copy {} ({}) from stdin").format(stage, names(columns))
+        with connection.cursor().copy(statement) as copy:
+            for _, buffer in buffers:
+                copy.write(buffer)
