@@ -28,7 +28,14 @@ from plain_reading import (
 
 from kpi_warehouse.contract import Contract, file_source
 from kpi_warehouse.errors import GateRejected
-from kpi_warehouse.readers import calamine_child, calamine_process, file_rows, plain_copy
+from kpi_warehouse.readers import (
+    calamine_child,
+    calamine_process,
+    file_rows,
+    plain_book,
+    plain_copy,
+    plain_text,
+)
 from kpi_warehouse.readers.layout import read_layout
 from kpi_warehouse.readers.plain_block import NotPlain
 from kpi_warehouse.readers.plain_book import PlainBook
