@@ -29,8 +29,9 @@ from embedded_servers import (
     wait_until_gone,
 )
 
-from kpi_warehouse.errors import StorageFailed
-from kpi_warehouse.settings import Settings
+from kpi_warehouse.errors import KpiError, StorageFailed
+from kpi_warehouse.settings import Settings, settings
+from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.server import EmbeddedServer
 from kpi_warehouse.warehouse.server_place import OUTSIDE
 
@@ -186,6 +187,29 @@ def test_a_remembered_port_that_is_taken_is_replaced(home: Path, new_server: New
         assert moved.port != port
     server.stop()
     assert server.start().port == moved.port
+
+
+def test_a_process_follows_the_server_to_another_port(
+    home: Path, new_server: NewServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KPI_HOME", str(home))
+    monkeypatch.delenv("KPI_DATABASE_URL", raising=False)
+    settings.cache_clear()
+    server = new_server(home)
+    first = server.start()
+    with pytest.raises(KpiError, match="kpi db migrate"):
+        connect()
+    query(first, "create role kpi_loader; grant kpi_loader to kpi_owner", "kpi_owner")
+    with connect() as connection:
+        assert connection.info.port == first.port
+    server.stop()
+    with pytest.raises(KpiError, match="kpi db start"):
+        connect()
+    with socket.create_server((first.host, first.port)):
+        second = server.start()
+        with connect() as connection:
+            assert connection.info.port == second.port != first.port
+    settings.cache_clear()
 
 
 def test_a_set_port_is_used_or_refused_by_name(home: Path, new_server: NewServer) -> None:

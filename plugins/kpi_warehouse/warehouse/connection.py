@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -43,7 +44,21 @@ def connect(role: Role | None = "kpi_loader", *, autocommit: bool = False) -> ps
     Raises:
         StorageFailed: the server cannot be reached; the message names host and database, never the password.
     """
-    url = warehouse_url()
+    if settings().database_url is None:
+        # To find the embedded server takes a connection of its own, so each process does it once.
+        try:
+            return _connected(_remembered_url(settings().home), role, autocommit)
+        except StorageFailed:  # it was started anew, perhaps on another port
+            _remembered_url.cache_clear()
+    return _connected(warehouse_url(), role, autocommit)
+
+
+@cache
+def _remembered_url(home: Path) -> str:
+    return warehouse_url()
+
+
+def _connected(url: str, role: Role | None, autocommit: bool) -> psycopg.Connection:
     try:
         connection = psycopg.connect(
             url,
@@ -60,7 +75,7 @@ def connect(role: Role | None = "kpi_loader", *, autocommit: bool = False) -> ps
             f"データベース {parts.hostname}:{parts.port}{parts.path} に接続できません：{str(error).strip().splitlines()[-1]}",
             "database.unreachable",
         ) from None
-    except psycopg.errors.UndefinedObject:
+    except (psycopg.errors.InvalidParameterValue, psycopg.errors.UndefinedObject):  # no such role
         connection.close()
         raise KpiError(
             "データベースが未準備です。`kpi db migrate` を実行してください。", "database.not_migrated"
