@@ -21,7 +21,12 @@ from kpi_warehouse.warehouse.server import EmbeddedServer, Running
 from tests.places import folder
 
 TEMPLATE = "kpi_template"
-MARTS = "tests/dbt/"
+# Tests that share what takes long to make.
+TOGETHER = {
+    "tests/dbt/": "marts",
+    "tests/end_to_end/test_stack.py": "run",
+    "tests/end_to_end/test_slides.py": "run",
+}
 # The same examples in every run, so that a change is what makes a test fail; KPI_TEST_RANDOM=yes looks for new ones.
 hypothesis_settings.register_profile("same", derandomize=True)
 hypothesis_settings.register_profile("new", derandomize=False)
@@ -30,10 +35,11 @@ APP_ID = "0123456789abcdef0123456789abcdef01234567"
 
 
 class _Together(LoadFileScheduling):
-    """One process has the stack, whose tests take longest, one the marts, which it builds once for all; the others share the files."""
+    """One process has a whole `run`, one the marts, which it builds once for all; the others share the files."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return MARTS if nodeid.startswith(MARTS) else super()._split_scope(nodeid)
+        shared = (name for start, name in TOGETHER.items() if nodeid.startswith(start))
+        return next(shared, super()._split_scope(nodeid))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
@@ -45,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: (
             item.get_closest_marker("scheduler") is None,
-            not item.nodeid.startswith(MARTS),
+            not item.nodeid.startswith(tuple(TOGETHER)),
         )
     )
 

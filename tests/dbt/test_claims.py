@@ -31,7 +31,7 @@ def test_the_sentences_of_the_slides_get_their_known_verdicts() -> None:
     assert {name for name, (verdict, _) in found.items() if verdict == "✗"} == {"C09", "C12"}
     assert found["C12"][1] == "1,247"
     assert found["C09"][1] == "165"
-    # What divisions report has not arrived here; tests/dbt/test_slides.py checks it with their files.
+    # What divisions report has not arrived here; tests/end_to_end/test_slides.py checks it with their files.
     assert {name for name, (verdict, _) in found.items() if verdict == "要確認"} == OPEN | DEPARTMENTAL
     assert len(found) == 33
 

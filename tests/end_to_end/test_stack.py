@@ -1,5 +1,5 @@
 """The main job as a person at a terminal has it: `run` and `clean` as processes of their own, with Airflow's real scheduler. The
-tests share one `KPI_HOME` and go on from each other in the order of this file."""
+tests share one `KPI_HOME` with `test_slides.py` and go on from each other in the order of this file."""
 
 from __future__ import annotations
 
@@ -7,42 +7,18 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 from openpyxl import load_workbook
-from stack_home import Book, Ended, Home, book, soon
+from stack_home import Book, Ended, Home, soon
 
 from kpi_warehouse.settings import Settings
-from tests.places import folder
 
 pytestmark = [pytest.mark.scheduler, pytest.mark.timeout(900)]
 
 BRIEFING = "migration_briefing"
 FEEDS = {path.name.removesuffix(".odcs.yaml") for path in Settings().contracts.glob("*.odcs.yaml")}
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
-    with folder() as place:
-        home = Home(place / "home")
-        home.path.mkdir()
-        (home.path / "somebody.txt").write_text("not the project's", encoding="utf-8")
-        yield home
-        home.command("clean")
-
-
-@pytest.fixture(scope="module")
-def first(home: Home) -> tuple[Ended, Ended, Book]:
-    """`run` from nothing, a second `run` beside it, and what the warehouse holds afterwards."""
-    process = home.begin("run")
-    soon(lambda: (home.path / "stack-secrets.json").exists() or process.poll() is not None)
-    beside = home.command("run")
-    ended = home.watch(process)
-    assert home.parts() == []
-    with home.database():
-        return ended, beside, book(home)
 
 
 def test_one_command_loads_every_feed_and_prints_the_board(first: tuple[Ended, Ended, Book]) -> None:
