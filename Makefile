@@ -13,7 +13,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # Set in many containers; then each of the many processes here would compile all that it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run up down status clean test nightly check metrics bench faults fuzz lock install
+.PHONY: help run up down status clean test nightly check check-types check-sql check-contracts check-lint metrics bench faults fuzz lock install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -44,14 +44,23 @@ nightly: install  ## what takes longer: every cause of an alert in a standing st
 	@$(MAKE) --no-print-directory faults fuzz metrics
 
 check: install $(TOOLS)/.installed  ## contracts, generated files, lint, types: seconds
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-sql check-contracts check-lint
+
+check-types:
+	@$(BIN)/mypy
+
+check-sql:
+	@$(TOOLS)/bin/sqlfluff lint --disable-progress-bar dbt_project
+
+check-contracts:
 	@$(BIN)/kpi feed check
 	@$(BIN)/kpi marts columns
+
+check-lint:
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
-	@$(BIN)/mypy
 	@$(BIN)/yamllint --strict -c tests/yamllint.yaml .
 	@$(BIN)/hadolint docker/Dockerfile
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
-	@$(TOOLS)/bin/sqlfluff lint --disable-progress-bar --processes 2 dbt_project
 
 metrics: install $(METRICS)/.installed  ## MetricFlow on a built warehouse: the metrics are valid and give the marts' numbers
 	@METRICFLOW=$(CURDIR)/$(METRICS)/bin $(BIN)/python -m pytest tests/dbt/metrics_check.py -q --numprocesses 0

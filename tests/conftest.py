@@ -56,6 +56,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
+def pytest_configure() -> None:
+    """Looking for garbage in all that is imported, again and again, took a twentieth of the whole."""
+    gc.set_threshold(50_000, 20, 100)
+
+
 def pytest_collection_finish() -> None:
     """What was imported and collected stays: neither garbage collection nor a fork has to go through it again."""
     gc.collect()
@@ -88,15 +93,22 @@ def _prepared(embedded: EmbeddedServer) -> Running:
     return running
 
 
+@pytest.fixture(scope="session")
+def admin(server: Running) -> Iterator[psycopg.Connection]:
+    """A connection as the server's superuser; each statement takes effect at once."""
+    with psycopg.connect(server.url("postgres", "postgres"), autocommit=True) as connection:
+        yield connection
+
+
 @pytest.fixture
-def warehouse(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def warehouse(
+    server: Running, admin: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
     """An empty, migrated warehouse of the test's own; yields its URL. `KPI_HOME` is the test's own folder."""
     name = f"kpi_{uuid.uuid4().hex[:12]}"
-    admin = server.url("postgres", "postgres")
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"create database {name} template {TEMPLATE} owner kpi_owner strategy file_copy")
-        # What the migration grants on the database itself is not copied with a template.
-        connection.execute(f"grant create, temporary on database {name} to kpi_transformer, kpi_loader")
+    admin.execute(f"create database {name} template {TEMPLATE} owner kpi_owner strategy file_copy")
+    # What the migration grants on the database itself is not copied with a template.
+    admin.execute(f"grant create, temporary on database {name} to kpi_transformer, kpi_loader")
     monkeypatch.setenv("KPI_DATABASE_URL", server.url(name))
     monkeypatch.setenv("KPI_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("KPI_CODE_VERSION", "test")
@@ -105,8 +117,7 @@ def warehouse(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     yield server.url(name)
     settings.cache_clear()
     code_version.cache_clear()
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")
+    admin.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture

@@ -96,6 +96,7 @@ def test_nothing_new_means_nothing_built(loader: psycopg.Connection) -> None:
     assert (again.state, again.build_id, again.nodes) == ("unchanged", first, ())
 
 
+@pytest.mark.nightly
 def test_a_new_delivery_is_judged_by_the_whole_year(deliveries: Deliveries) -> None:
     deliveries.publish_moves(months_of_2025(-2333), known_from=LATER)
     assert marts.build().state == "published"

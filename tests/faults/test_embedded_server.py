@@ -103,9 +103,9 @@ def test_the_server_outlives_the_process_that_started_it(home: Path, new_server:
     "moment",
     [
         "die_after(0.3, 'initdb')",  # which goes on alone
-        "EmbeddedServer._launch = die",
-        "die_after(0.03, 'pg_ctl')",  # which goes on alone
-        "EmbeddedServer._complete = die",
+        pytest.param("EmbeddedServer._launch = die", marks=pytest.mark.nightly),
+        pytest.param("die_after(0.03, 'pg_ctl')", marks=pytest.mark.nightly),  # which goes on alone
+        pytest.param("EmbeddedServer._complete = die", marks=pytest.mark.nightly),
         "EmbeddedServer.create_database = die",
     ],
 )

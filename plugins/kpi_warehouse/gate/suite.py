@@ -43,7 +43,7 @@ MARKS_KNOWN = "marks_known"
 ACCEPTED_KEPT = "accepted_value_kept"
 
 
-class ExpectNoRuleBroken(UnexpectedRowsExpectation):
+class ExpectNoRuleBroken(UnexpectedRowsExpectation):  # type: ignore[misc]
     """No rule of the contract finds a violation; the unexpected rows are (rule, violations).
 
     Unlike its parent it asks once: the parent runs the query a second time to count rows that it already holds.
