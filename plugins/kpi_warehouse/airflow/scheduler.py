@@ -26,7 +26,7 @@ LIGHT = (
     "kpi_warehouse.marts",
     "kpi_warehouse.sources.file_delivery",
 )
-HEAVY = ("dbt.adapters.postgres", "dbt.cli.main", "kpi_warehouse.gate.suite")
+HEAVY = ("dbt.adapters.postgres", "dbt.cli.main", "dbt.task.build", "kpi_warehouse.gate.suite")
 
 
 def main() -> None:
