@@ -398,3 +398,11 @@ def test_the_gate_says(warehouse: str, name: str, cells: Cells, expected: dict[s
     assert found.faults == []
     broken = Gate(warehouse).broken(contract_of(name), found)
     assert {rule: severity for rule, (severity, _) in broken.items() if severity != "info"} == expected
+
+
+@pytest.mark.parametrize("name", [HOUSES, "UIJターン・奨学金返還等支援実績（R6.10月末）.csv"])
+def test_small_counts_are_recorded_and_pass(warehouse: str, name: str) -> None:
+    """I34: of the whole prefecture they may be published."""
+    broken = Gate(warehouse).broken(contract_of(name), reading(name, {}))
+    severity, rows = broken["small_cells"]
+    assert severity == "info" and rows

@@ -112,6 +112,15 @@ def test_the_order_of_stacked_tables_does_not_matter() -> None:
     assert {row.axes["direction_code"] for row in reading.rows if row.source_cell.endswith("14")} == {"out"}
 
 
+def test_a_caption_behind_its_table_is_refused() -> None:
+    """I32: what stands after its content tells nobody which table it belongs to."""
+    rows = briefing()
+    moved = [*rows[:2], *rows[3:8], rows[2], *rows[8:]]
+    reading = read(sheet(moved), MONTHLY, PARTNERS, VALUE)
+    assert reading.faults
+    assert not any(row.axes["direction_code"] == "out" for row in reading.rows)
+
+
 def test_page_number_under_the_table_is_a_stray_cell() -> None:
     for page_number in ([[None, None, None, 19]], [[19]], [[], [], [19]], [["- 19 -"]]):
         reading = read(sheet([*briefing()[:15], *page_number], merged=MERGED), MONTHLY, PARTNERS, VALUE)
