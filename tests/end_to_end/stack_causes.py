@@ -227,7 +227,8 @@ def _scheduler(causes: Causes) -> None:
     try:
         _process(home, "scheduler").kill()
         causes.sql(
-            "update job set latest_heartbeat = now() - interval '3 minutes' where job_type = 'SchedulerJob'",
+            "update job set latest_heartbeat = now() - interval '3 minutes'"
+            " where job_type = 'SchedulerJob' and state = 'running'",  # not of the run before, which ended in order
             "airflow",
         )
         causes.told("scheduler_dead")
