@@ -10,6 +10,8 @@ METRICS := .venv-metrics
 STACK := $(BIN)/python -m kpi_warehouse.airflow.stack
 export GX_ANALYTICS_ENABLED := false
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+# Certificates that the machine trusts, as pip does: behind a proxy that opens TLS, as in many offices, uv's own list fails.
+export UV_SYSTEM_CERTS := 1
 # Set in many containers; then each of the many processes here would compile all that it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -28,6 +28,7 @@ MAX_PARTS = 10_000
 _BLOCK = 1 << 20
 # A document type is where entity bombs and outside files come from; no spreadsheet program writes one.
 _DOCUMENT_TYPE = re.compile(rb"<!(?:DOCTYPE|doctype|ENTITY|entity)")
+# What zipfile raises of a damaged part; NotImplementedError of a compression that it does not know.
 _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError, ValueError)
 
 
