@@ -18,9 +18,9 @@ def campaign(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_no_failure_is_lost_and_none_is_told_twice() -> None:
-    ended = campaign("--failures", "15")
+    ended = campaign("--failures", "30")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    for line in ("| failures injected | 15 |", "| lost | 0 |", "| duplicates | 0 |"):
+    for line in ("| failures injected | 30 |", "| lost | 0 |", "| duplicates | 0 |"):
         assert line in ended.stdout
 
 
