@@ -20,6 +20,9 @@ from kpi_warehouse.warehouse.connection import migrate
 from kpi_warehouse.warehouse.server import EmbeddedServer, Running
 from tests.places import folder
 
+# Looking for garbage in all that is imported, again and again, took a twentieth of the whole.
+gc.disable()
+gc.set_threshold(50_000, 20, 100)
 TEMPLATE = "kpi_template"
 # Tests that share what takes long to make.
 TOGETHER = {
@@ -56,15 +59,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
-def pytest_configure() -> None:
-    """Looking for garbage in all that is imported, again and again, took a twentieth of the whole."""
-    gc.set_threshold(50_000, 20, 100)
-
-
 def pytest_collection_finish() -> None:
     """What was imported and collected stays: neither garbage collection nor a fork has to go through it again."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ HOST = "127.0.0.1"
 ADMIN = "admin"
 # Children carry this, so that what a killed supervisor leaves behind can be found, and nothing else.
 MARK = "KPI_STACK"
+AIRFLOW = ("-m", "kpi_warehouse.airflow.component")
 
 
 @dataclass(frozen=True)
@@ -54,21 +55,14 @@ def programs(
     running = [
         Program(
             "api-server",
-            ("-m", "airflow", "api-server", "--host", HOST, "--port", str(api_port), "--workers", "1"),
+            (*AIRFLOW, "api-server", "--host", HOST, "--port", str(api_port), "--workers", "1"),
             10,
         ),
-        Program(
-            "scheduler",
-            (
-                "-m",
-                "kpi_warehouse.airflow.scheduler",
-            ),
-            20,
-        ),
-        Program("dag-processor", ("-m", "airflow", "dag-processor"), 20),
+        Program("scheduler", (*AIRFLOW, "scheduler", "--skip-serve-logs"), 20),
+        Program("dag-processor", (*AIRFLOW, "dag-processor"), 20),
     ]
     if lasting:
-        running.append(Program("triggerer", ("-m", "airflow", "triggerer", "--skip-serve-logs"), 30))
+        running.append(Program("triggerer", (*AIRFLOW, "triggerer", "--skip-serve-logs"), 30))
         running.append(Program("watcher", ("-m", "kpi_warehouse.cli", "watch"), 30))
     if simulator_port is not None:
         simulator = ("-m", "demo.estat", "--port", str(simulator_port), "--data", "published")

@@ -18,8 +18,11 @@ from typing import Any, ClassVar
 
 import great_expectations as gx
 from great_expectations.core import ExpectationSuite
+from great_expectations.core.batch_definition import BatchDefinition
 from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.datasource.fluent import PostgresDatasource
 from great_expectations.datasource.fluent.interfaces import Batch
+from great_expectations.datasource.fluent.sql_datasource import TableAsset
 from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
 from great_expectations.expectations.core.expect_column_values_to_not_be_null import (
     ExpectColumnValuesToNotBeNull,
@@ -285,13 +288,14 @@ def open_batch(url: str, table: str) -> Iterator[Batch]:
     for name in ("great_expectations", "great_expectations.core.batch_definition"):
         logging.getLogger(name).setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    context.config.progress_bars = ProgressBarsConfig(globally=False)
+    # Added whole: with each part that is added to it later, GX writes out its whole configuration once more.
+    asset = TableAsset(name="batch", table_name=table, batch_definitions=[BatchDefinition(name="batch")])
     source = context.data_sources.add_postgres(
-        name="warehouse", connection_string=url, create_temp_table=False
+        PostgresDatasource(name="warehouse", connection_string=url, create_temp_table=False, assets=[asset])
     )
     try:
-        asset = source.add_table_asset(name="batch", table_name=table)
-        yield asset.add_batch_definition_whole_table("batch").get_batch()
+        yield source.get_asset("batch").get_batch_definition("batch").get_batch()
     finally:
         source.get_engine().dispose()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 from datetime import date, datetime
 from decimal import Decimal
@@ -24,6 +25,8 @@ from openpyxl.worksheet.properties import PageSetupProperties
 from kpi_warehouse.publication.offer import Column, Offer, Table
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")
+# Circled numbers, other numbers and words in one character, control characters.
+_ODD = re.compile("[\u2460-\u2473\u2150-\u218f\u3200-\u33ff\x00-\x1f\x7f-\x9f]")
 _HEAD = Font(bold=True)
 _FILL = PatternFill("solid", fgColor="DDEBF7")
 # The longest name of a KPI is shown whole.
@@ -107,15 +110,14 @@ def as_text(value: Any) -> str:
 
 def plain_text(text: str) -> str:
     """A text without line breaks, control characters and characters that only some machines have (①, ㈱, Ⅱ, ㎥)."""
-    return "".join(_plain_character(character) for character in " ".join(text.split())).strip()
+    return _ODD.sub(_plain_character, " ".join(text.split())).strip()
 
 
-def _plain_character(character: str) -> str:
+def _plain_character(found: re.Match[str]) -> str:
+    character = found[0]
     if "\u2460" <= character <= "\u2473":
         return f"({ord(character) - 0x245F})"
-    if "\u2150" <= character <= "\u218f" or "\u3200" <= character <= "\u33ff":
-        return unicodedata.normalize("NFKC", character)
-    return "" if unicodedata.category(character) == "Cc" else character
+    return "" if unicodedata.category(character) == "Cc" else unicodedata.normalize("NFKC", character)
 
 
 def _plain(value: Any) -> Any:

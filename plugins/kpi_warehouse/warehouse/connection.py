@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ from psycopg import sql
 
 from kpi_warehouse.errors import KpiError, StorageFailed
 from kpi_warehouse.settings import settings
+from kpi_warehouse.warehouse.server import EmbeddedServer, Running
 
 Role = Literal["kpi_loader", "kpi_transformer", "kpi_reader"]
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -25,17 +27,23 @@ def warehouse_url() -> str:
         KpiError: no URL is set and the embedded server is not running.
     """
     configured = settings().database_url
-    if configured is not None:
-        return configured.get_secret_value()
-    from kpi_warehouse.warehouse.server import EmbeddedServer
+    return _embedded_url(settings().home) if configured is None else configured.get_secret_value()
 
-    running = EmbeddedServer(settings()).running()
-    if running is None:
+
+# Read from its files once in each process; whoever finds that it does not answer looks again.
+@cache
+def _embedded_url(home: Path) -> str:
+    return _running(EmbeddedServer.located)
+
+
+def _running(find: Callable[[EmbeddedServer], Running | None]) -> str:
+    server = find(EmbeddedServer(settings()))
+    if server is None:
         raise KpiError(
             "データベースが動いていません。`kpi db start` で起動するか、KPI_DATABASE_URL を設定してください。",
             "database.not_running",
         )
-    return running.url()
+    return server.url()
 
 
 def connect(role: Role | None = "kpi_loader", *, autocommit: bool = False) -> psycopg.Connection:
@@ -44,18 +52,14 @@ def connect(role: Role | None = "kpi_loader", *, autocommit: bool = False) -> ps
     Raises:
         StorageFailed: the server cannot be reached; the message names host and database, never the password.
     """
-    if settings().database_url is None:
-        # To find the embedded server takes a connection of its own, so each process does it once.
-        try:
-            return _connected(_remembered_url(settings().home), role, autocommit)
-        except StorageFailed:  # it was started anew, perhaps on another port
-            _remembered_url.cache_clear()
-    return _connected(warehouse_url(), role, autocommit)
-
-
-@cache
-def _remembered_url(home: Path) -> str:
-    return warehouse_url()
+    try:
+        return _connected(warehouse_url(), role, autocommit)
+    except StorageFailed:
+        if settings().database_url is not None:
+            raise
+    # It is just starting, or was started anew, perhaps on another port.
+    _embedded_url.cache_clear()
+    return _connected(_running(EmbeddedServer.running), role, autocommit)
 
 
 def _connected(url: str, role: Role | None, autocommit: bool) -> psycopg.Connection:

@@ -27,6 +27,7 @@ from kpi_warehouse.settings import Settings
 from kpi_warehouse.warehouse.server_configuration import (
     HOST,
     NO_LARGE_OBJECTS,
+    SCRAM_ITERATIONS,
     choose_port,
     write_configuration,
 )
@@ -92,12 +93,9 @@ class EmbeddedServer:
 
     def running(self) -> Running | None:
         """The server, if it is up and answers; one that is starting or stopping is waited for."""
-        postmaster = self._postmaster()
-        if postmaster is None:
+        if (running := self.located()) is None:
             return None
-        process, port = postmaster
-        passwords = self._passwords(make=False)
-        running = Running(HOST, port, process.pid, self._place.socket_folder, SUPERUSER, passwords)
+        process = psutil.Process(running.pid)
         until = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < until and self._is_postmaster(process):
             try:
@@ -111,6 +109,15 @@ class EmbeddedServer:
                 return running  # it refuses this one session (too many, say), but it answers
             time.sleep(POLL_SECONDS)
         return None
+
+    def located(self) -> Running | None:
+        """The server by what its files say of it, if it lives; whether it answers is not asked."""
+        postmaster = self._postmaster()
+        if postmaster is None:
+            return None
+        process, port = postmaster
+        passwords = self._passwords(make=False)
+        return Running(HOST, port, process.pid, self._place.socket_folder, SUPERUSER, passwords)
 
     def stop(self) -> None:
         """Stop the server (open sessions are ended, nothing committed is lost); no error when none runs."""
@@ -228,7 +235,7 @@ class EmbeddedServer:
             done = place.run(
                 "initdb", "-D", str(fresh), "-U", SUPERUSER, f"--pwfile={password_file}", "--no-instructions",
                 "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
+                "--builtin-locale=C.UTF-8", "--set", f"scram_iterations={SCRAM_ITERATIONS}",
             )  # fmt: skip
         finally:
             password_file.unlink(missing_ok=True)

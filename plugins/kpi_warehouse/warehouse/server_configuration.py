@@ -26,6 +26,8 @@ begin
 end
 $$
 """
+# Repeated hashing slows down who guesses a password; ours are random, and it took half of every connection's time.
+SCRAM_ITERATIONS = 1
 MEGABYTE = 1024 * 1024
 
 
@@ -80,8 +82,7 @@ def write_configuration(place: Place, port: int) -> None:
         "wal_level": "minimal",
         "max_wal_senders": 0,
         "jit": "off",
-        # Repeated hashing slows down who guesses a password; ours are random, and it took half of every connection's time.
-        "scram_iterations": 1,
+        "scram_iterations": SCRAM_ITERATIONS,
         "timezone": "'Asia/Tokyo'",
         "log_timezone": "'Asia/Tokyo'",
         "log_line_prefix": "'%m [%p] %q%u@%d '",
