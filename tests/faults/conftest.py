@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,8 +40,27 @@ def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 @pytest.fixture
-def home(open_folder: Path) -> Path:
+def empty_home(open_folder: Path) -> Path:
+    """A `KPI_HOME` that is still to be made."""
     return open_folder / "var"
+
+
+@pytest.fixture(scope="session")
+def made_home() -> Iterator[Path]:
+    """A `KPI_HOME` whose server was started once and stopped, to copy: making a database takes a second."""
+    with a_folder() as made:
+        server = EmbeddedServer(Settings(home=made / "var"))
+        server.start()
+        server.stop()
+        yield made / "var"
+        server.remove()
+
+
+@pytest.fixture
+def home(made_home: Path, empty_home: Path) -> Path:
+    """A `KPI_HOME` whose server was started once and stopped."""
+    subprocess.run(["cp", "-a", made_home, empty_home], check=True)
+    return empty_home
 
 
 @pytest.fixture

@@ -110,11 +110,11 @@ def test_the_server_outlives_the_process_that_started_it(home: Path, new_server:
     ],
 )
 def test_a_start_killed_at_any_moment_does_not_hinder_the_next(
-    moment: str, home: Path, new_server: NewServer
+    moment: str, empty_home: Path, new_server: NewServer
 ) -> None:
-    starter = subprocess.run([sys.executable, "-c", f"{SERVER}{moment}\nserver.start()", home], check=False)
-    assert starter.returncode == -signal.SIGKILL
-    running = new_server(home).start()
+    command = [sys.executable, "-c", f"{SERVER}{moment}\nserver.start()", empty_home]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    running = new_server(empty_home).start()
     assert is_complete(running)
     assert postmasters(data_folder(running)) == 1
 

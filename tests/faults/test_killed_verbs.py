@@ -130,7 +130,7 @@ PLACES = {
     "fetch": range(1, 60, 3),
     "stage": range(1, 60, 2),
     "gate": (1, 3, 5, 8, 13, 18, 21, 23, 25, 27, 29, 31, 34, 55),
-    "publish": range(1, 60),
+    "publish": range(1, 60, 2),
 }
 
 
