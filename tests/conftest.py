@@ -87,8 +87,10 @@ def _prepared(embedded: EmbeddedServer) -> Running:
         # None of the databases has to outlive the machine. Servers that are to be killed under a test are its own.
         connection.execute("alter system set fsync = off")
         connection.execute("alter system set max_wal_size = '512MB'")
-        connection.execute("select pg_reload_conf()")
-    return running
+        # To make and drop a database goes through the whole cache, and each connection maps what it touches of it.
+        connection.execute("alter system set shared_buffers = '64MB'")
+    embedded.stop()
+    return embedded.start()
 
 
 @pytest.fixture(scope="session")

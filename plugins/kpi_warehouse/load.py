@@ -134,44 +134,52 @@ def fetch(
     """
     contract = contract_of(feed)
     asked = date.fromisoformat(f"{period}-01") if period else None
-    load_id = open_load(contract, period=asked, trigger=trigger, run_ref=run_ref, forced=force)
-    if not isinstance(contract.source, EstatSource):
-        return _fetch_file(contract, load_id)
-    with step(load_id, "fetch") as current:
-        client = EstatClient.from_settings(settings())
-        table = client.describe(estat_source(contract).table_id)
-        accepted = accepted_months(current.connection, contract)
-        plan = make_plan(contract, table, period, accepted, since)
-        if plan.waiting:
-            current.update(state="waiting")
-            current.outcome = "waiting"
-            return Fetched(load_id, "waiting", plan.message_ja)
-        current.update(
-            requested_period=plan.period,
-            period_from=plan.months[0],
-            period_to=plan.months[-1],
-            source_updated_on=table.updated_on,
+    with connect() as connection:
+        load_id = open_load(
+            contract, period=asked, trigger=trigger, run_ref=run_ref, forced=force, on=connection
         )
-        if not force and nothing_newer(current.connection, contract, plan, table.updated_on):
-            return _unchanged(current, f"提供元の更新日（{table.updated_on}）以降の変更はありません。")
-        land_pages(current, client, plan)
-        if not force and same_bytes(current.connection, contract, load_id):
-            return _unchanged(current, "前回と同じ内容（同じバイト列）です。")
-        current.update(state="fetched")
-    return Fetched(load_id, "fetched", f"{plan.months[0]:%Y-%m}〜{plan.months[-1]:%Y-%m} を受け取りました。")
+        with step(load_id, "fetch", connection) as current:
+            if isinstance(contract.source, EstatSource):
+                return _fetch_pages(current, contract, period, since, force=force)
+            return _fetch_file(current, contract)
 
 
-def _fetch_file(contract: Contract, load_id: int) -> Fetched:
+def _fetch_pages(
+    current: Step, contract: Contract, period: str | None, since: str | None, *, force: bool
+) -> Fetched:
+    client = EstatClient.from_settings(settings())
+    table = client.describe(estat_source(contract).table_id)
+    accepted = accepted_months(current.connection, contract)
+    plan = make_plan(contract, table, period, accepted, since)
+    if plan.waiting:
+        current.update(state="waiting")
+        current.outcome = "waiting"
+        return Fetched(current.load_id, "waiting", plan.message_ja)
+    current.update(
+        requested_period=plan.period,
+        period_from=plan.months[0],
+        period_to=plan.months[-1],
+        source_updated_on=table.updated_on,
+    )
+    if not force and nothing_newer(current.connection, contract, plan, table.updated_on):
+        return _unchanged(current, f"提供元の更新日（{table.updated_on}）以降の変更はありません。")
+    land_pages(current, client, plan)
+    if not force and same_bytes(current.connection, contract, current.load_id):
+        return _unchanged(current, "前回と同じ内容（同じバイト列）です。")
+    current.update(state="fetched")
+    received = f"{plan.months[0]:%Y-%m}〜{plan.months[-1]:%Y-%m} を受け取りました。"
+    return Fetched(current.load_id, "fetched", received)
+
+
+def _fetch_file(current: Step, contract: Contract) -> Fetched:
     from kpi_warehouse.sources.file_delivery import take_delivery
 
-    with step(load_id, "fetch") as current:
-        delivery = take_delivery(current, contract)
-        if delivery is None:
-            return _unchanged(current, "新しいファイルは届いていません。")
-        current.update(state="fetched")
-    return Fetched(
-        load_id, "fetched", f"「{delivery.file_name}」を受け取りました（受付番号 {delivery.delivery_id}）。"
-    )
+    delivery = take_delivery(current, contract)
+    if delivery is None:
+        return _unchanged(current, "新しいファイルは届いていません。")
+    current.update(state="fetched")
+    received = f"「{delivery.file_name}」を受け取りました（受付番号 {delivery.delivery_id}）。"
+    return Fetched(current.load_id, "fetched", received)
 
 
 def _unchanged(current: Step, message_ja: str) -> Fetched:
@@ -189,11 +197,16 @@ def stage(load_id: int) -> int:
     Raises:
         UnreadableValue: a page holds what the contract does not know; with page, row and text.
     """
-    load = read_load(load_id)
-    contract = contract_of(load["feed"])
-    if load["state"] in SETTLED:
-        return load["staged_rows"] or 0
-    with step(load_id, "stage") as current:
+    with connect() as connection:
+        load = read_load(load_id, connection)
+        if load["state"] in SETTLED:
+            return load["staged_rows"] or 0
+        return _stage(connection, load)
+
+
+def _stage(connection: psycopg.Connection, load: dict[str, Any]) -> int:
+    load_id, contract = load["load_id"], contract_of(load["feed"])
+    with step(load_id, "stage", connection) as current:
         pages = (
             current.connection.cursor(row_factory=class_row(LandedPage))
             .execute(
@@ -232,18 +245,23 @@ def gate(load_id: int) -> Verdict:
     Raises:
         GateRejected: a critical check of the whole delivery failed; nothing is published, the last good data stays.
     """
-    load = read_load(load_id)
-    contract = contract_of(load["feed"])
-    if load["state"] in SETTLED:
-        return Verdict(load["verdict"], [], load["held_rows"] or 0)
-    if not _stage_intact(load, contract):
-        stage(load_id)
-    with step(load_id, "gate") as current:
+    with connect() as connection:
+        load = read_load(load_id, connection)
+        contract = contract_of(load["feed"])
+        if load["state"] in SETTLED:
+            return Verdict(load["verdict"], [], load["held_rows"] or 0)
+        if not _stage_intact(connection, load, contract):
+            stage(load_id)
+        return _gate(connection, contract, load_id)
+
+
+def _gate(connection: psycopg.Connection, contract: Contract, load_id: int) -> Verdict:
+    with step(load_id, "gate", connection) as current:
         ensure_raw(current.connection, contract)
         _forget_held(current, contract)
         current.update(verdict=None)  # with the marks of held rows goes what was judged from them
         current.connection.commit()  # the suite looks at these tables through a connection of its own
-        load = read_load(load_id)
+        load = read_load(load_id, current.connection)
         verdict, periods = judge(
             current.connection,
             contract,
@@ -264,7 +282,7 @@ def gate(load_id: int) -> Verdict:
         }
         current.connection.commit()
         if verdict.outcome == "rejected":
-            error = GateRejected(_rejection(contract, verdict), "gate.rejected")
+            error = GateRejected(verdict.rejection_ja(contract.title_ja), "gate.rejected")
             if not isinstance(contract.source, EstatSource):
                 from kpi_warehouse.file_outcome import sent_back
 
@@ -273,9 +291,9 @@ def gate(load_id: int) -> Verdict:
     return verdict
 
 
-def _stage_intact(load: dict[str, Any], contract: Contract) -> bool:
+def _stage_intact(connection: psycopg.Connection, load: dict[str, Any], contract: Contract) -> bool:
     """A stage table is unlogged: a crash of the server empties it. Landing still has the bytes, so it can be made again."""
-    with connect() as connection:
+    try:
         found = connection.execute(
             "select to_regclass(%s)", [f'stage."{stage_name(contract, load["load_id"])}"']
         ).fetchone()
@@ -285,7 +303,9 @@ def _stage_intact(load: dict[str, Any], contract: Contract) -> bool:
         row = connection.execute(
             sql.SQL("select exists (select 1 from {})").format(stage_table(contract, load["load_id"]))
         ).fetchone()
-    return bool(row and row[0]) == bool(load["staged_rows"])
+        return bool(row and row[0]) == bool(load["staged_rows"])
+    finally:
+        connection.rollback()  # whoever stages anew must not wait for who looked
 
 
 def _forget_held(current: Step, contract: Contract) -> None:
@@ -307,24 +327,6 @@ def _record_periods(current: Step, periods: list[PeriodDigest]) -> None:
         )
 
 
-def _rejection(contract: Contract, verdict: Verdict) -> str:
-    """The rejection in words: what does not hold, how often, and the first place."""
-    lines = [f"{contract.title_ja}：検査に合わないため受け入れませんでした（前回の値を表示したままです）。"]
-    for finding in verdict.broken:
-        first = _in_words(finding.examples[0]) if finding.examples else ""
-        lines.append(
-            f"・{finding.reason_ja} → {finding.unexpected_count:,} 件{f'（例：{first}）' if first else ''}"
-        )
-    return "\n".join(lines)
-
-
-def _in_words(example: dict[str, Any]) -> str:
-    """One failing row; of a file's row its cell and its value say all."""
-    if "source_cell" in example:
-        return f"{example['source_cell']} の {example['value_text'] or example['value'] or example['value_mark']}"
-    return "、".join(f"{name}={value}" for name, value in example.items() if value is not None)
-
-
 def publish(load_id: int) -> Published:
     """Rows → history, in one transaction: all accepted rows of the delivery become current together, or none does.
 
@@ -332,21 +334,31 @@ def publish(load_id: int) -> Published:
         KpiError: the load has not passed the gate.
         GateRejected: cells that were accepted before are missing from the delivery.
     """
-    load = read_load(load_id)
-    contract = contract_of(load["feed"])
-    if load["state"] in SETTLED:
-        return Published(
-            load_id, load["state"], load["opened_rows"] or 0, load["closed_rows"] or 0, load["held_rows"] or 0
-        )
-    # A publish that failed on the way is done again; staging anew takes the verdict away.
-    if load["state"] not in ("gated", "failed") or load["verdict"] in (None, "rejected"):
-        raise KpiError(
-            f"取込番号 {load_id} は検査を通っていません（状態：{load['state']}）。", "load.not_gated"
-        )
-    if not _stage_intact(load, contract):
-        stage(load_id)
-        gate(load_id)
-    with step(load_id, "publish") as current:
+    with connect() as connection:
+        load = read_load(load_id, connection)
+        contract = contract_of(load["feed"])
+        if load["state"] in SETTLED:
+            return Published(
+                load_id,
+                load["state"],
+                load["opened_rows"] or 0,
+                load["closed_rows"] or 0,
+                load["held_rows"] or 0,
+            )
+        # A publish that failed on the way is done again; staging anew takes the verdict away.
+        if load["state"] not in ("gated", "failed") or load["verdict"] in (None, "rejected"):
+            raise KpiError(
+                f"取込番号 {load_id} は検査を通っていません（状態：{load['state']}）。", "load.not_gated"
+            )
+        if not _stage_intact(connection, load, contract):
+            stage(load_id)
+            gate(load_id)
+        return _publish(connection, contract, load)
+
+
+def _publish(connection: psycopg.Connection, contract: Contract, load: dict[str, Any]) -> Published:
+    load_id = load["load_id"]
+    with step(load_id, "publish", connection) as current:
         lock_history(current.connection, contract)
         if _overtaken(current.connection, load):
             current.update(state="superseded")

@@ -164,8 +164,8 @@ def test_a_stranger_with_the_old_process_id_is_neither_believed_nor_harmed(
         stranger.wait()
 
 
-def test_starts_at_the_same_time_give_one_server(folder: Path, new_server: NewServer) -> None:
-    home = folder / "var"
+def test_starts_at_the_same_time_give_one_server(empty_home: Path, new_server: NewServer) -> None:
+    home = empty_home
     command = [sys.executable, "-c", f"{SERVER}print(server.start().pid)", str(home)]
     others = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
     with ThreadPoolExecutor(3) as threads:

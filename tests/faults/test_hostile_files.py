@@ -1,4 +1,4 @@
-"""Damaged and hostile files, a few hundred of each kind: read, or refused with a reason, never anything else.
+"""Damaged and hostile files, two hundred of each kind: read, or refused with a reason, never anything else.
 
 Mutations are drawn from a fixed seed, so a failure names the mutant that shows it again. FUZZ_FILES sets how many each
 reader gets (the nightly run takes 100,000); the counts are printed.
@@ -27,7 +27,7 @@ sys.path.append(str(Path(__file__).parents[1] / "unit"))
 import workbook_files as files
 from forking_reader import Used, forking_reader
 
-FILES = int(os.environ.get("FUZZ_FILES", "300"))
+FILES = int(os.environ.get("FUZZ_FILES", "200"))
 # Of processor time, the readers' child processes included: other work on the machine does not count.
 SLOWEST_S = 2.0
 # Cells looked at in each book: building them must not fail either, and all of a large one would only cost time.

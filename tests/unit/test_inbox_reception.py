@@ -180,16 +180,16 @@ def test_people_in_a_workbook_and_in_a_text_are_found(inbox: Path) -> None:
 
 
 def test_people_far_down_in_a_large_text_are_found(inbox: Path) -> None:
-    lines = ["地域,5月,備考"] + [f"大阪圏,{at % 200}," for at in range(450_000)]
+    lines = ["地域,5月,備考"] + [f"大阪圏,{at % 200}," for at in range(150_000)]
     feeds = [FEEDS[0].__class__("t", "月報", "課", FEEDS[0].source.__class__(("*.csv",)))]
     (inbox / "月報.csv").write_bytes("\r\n".join(lines).encode("cp932"))
     began = time.monotonic()
     assert [delivery.state for delivery in take(feeds)] == ["received"]
     assert time.monotonic() - began < 20
-    lines[333_333] = "大阪圏,3,taro.yamada@gmail.com"
+    lines[133_333] = "大阪圏,3,taro.yamada@gmail.com"
     (inbox / "月報.csv").write_bytes("\r\n".join(lines).encode("cp932"))
     (refused,) = take(feeds)
-    assert refused.state == "refused_personal" and "行333334:3" in str(refused.message_ja)
+    assert refused.state == "refused_personal" and "行133334:3" in str(refused.message_ja)
 
 
 def test_trouble_of_the_disk_is_none_of_the_file(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:

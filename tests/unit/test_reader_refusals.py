@@ -207,7 +207,10 @@ def empty_rows_ods() -> bytes:
     return files.repacked(files.ods(), {"content.xml": lambda xml: xml.replace(b"</table:table>", tail)})
 
 
-@pytest.mark.parametrize(("build", "rows"), [(empty_rows_xlsx, 1), (empty_rows_ods, 3)])
+@pytest.mark.parametrize(
+    ("build", "rows"),
+    [pytest.param(empty_rows_xlsx, 1, marks=pytest.mark.nightly), (empty_rows_ods, 3)],
+)
 def test_a_million_empty_formatted_rows_cost_little(build: Callable[[], bytes], rows: int) -> None:
     body = build()
     started, before = sum(os.times()[:4]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

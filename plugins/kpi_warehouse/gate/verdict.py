@@ -36,3 +36,20 @@ class Verdict:
     def broken(self) -> list[Finding]:
         """Findings that failed."""
         return [finding for finding in self.findings if not finding.success]
+
+    def rejection_ja(self, title_ja: str) -> str:
+        """The rejection of a feed's delivery in words: what does not hold, how often, and the first place."""
+        lines = [f"{title_ja}：検査に合わないため受け入れませんでした（前回の値を表示したままです）。"]
+        for finding in self.broken:
+            first = _in_words(finding.examples[0]) if finding.examples else ""
+            lines.append(
+                f"・{finding.reason_ja} → {finding.unexpected_count:,} 件{f'（例：{first}）' if first else ''}"
+            )
+        return "\n".join(lines)
+
+
+def _in_words(example: dict[str, Any]) -> str:
+    """One failing row; of a file's row its cell and its value say all."""
+    if "source_cell" in example:
+        return f"{example['source_cell']} の {example['value_text'] or example['value'] or example['value_mark']}"
+    return "、".join(f"{name}={value}" for name, value in example.items() if value is not None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -52,14 +52,30 @@ class Step:
         )
 
 
+@contextmanager
+def _on(given: psycopg.Connection | None) -> Iterator[psycopg.Connection]:
+    """The caller's connection, or one of our own."""
+    if given is not None:
+        yield given
+        return
+    with connect() as own:
+        yield own
+
+
 def open_load(
-    contract: Contract, *, period: date | None, trigger: str, run_ref: str | None, forced: bool
+    contract: Contract,
+    *,
+    period: date | None,
+    trigger: str,
+    run_ref: str | None,
+    forced: bool,
+    on: psycopg.Connection | None = None,
 ) -> int:
     """Open a load, or open the same run's load again: a task that is retried continues under its own number.
 
     A run that is cleared and run again after it was settled gets a new load; the settled one keeps its place in the book.
     """
-    with connect() as connection:
+    with _on(on) as connection:
         note_feed(connection, contract)
         if run_ref is not None:
             connection.execute(
@@ -88,6 +104,7 @@ def open_load(
                 contract.embargo is not None,
             ],
         ).fetchone()
+        connection.commit()
         assert row is not None
         return int(row[0])
 
@@ -109,13 +126,13 @@ def note_feed(connection: psycopg.Connection, contract: Contract) -> None:
     )
 
 
-def read_load(load_id: int) -> dict[str, Any]:
+def read_load(load_id: int, on: psycopg.Connection | None = None) -> dict[str, Any]:
     """The load's row.
 
     Raises:
         KpiError: no such load.
     """
-    with connect() as connection:
+    with _on(on) as connection:
         row = (
             connection.cursor(row_factory=dict_row)
             .execute("select * from ops.load where load_id = %s", [load_id])
@@ -129,15 +146,17 @@ def read_load(load_id: int) -> dict[str, Any]:
 
 
 @contextmanager
-def step(load_id: int, verb: str) -> Iterator[Step]:
+def step(load_id: int, verb: str, on: psycopg.Connection | None = None) -> Iterator[Step]:
     """Run one verb on a load. On failure the load's row says why, in Japanese, and the error goes on to the caller.
+
+    Args:
+        on: the caller's connection, acting as kpi_loader and closed by it soon after: it holds the load until then.
 
     Raises:
         LoadConflict: another process is working on this load.
         StorageFailed: the database went away or has no room.
     """
-    connection = connect()
-    try:
+    with _on(on) as connection:
         try:
             connection.execute(sql.SQL("set local lock_timeout = {}").format(WAIT_FOR_THE_STEP_BEFORE))
             connection.execute("select pg_advisory_lock(%s, %s)", [LOAD_LOCK, load_id])
@@ -161,12 +180,10 @@ def step(load_id: int, verb: str) -> Iterator[Step]:
             connection.commit()
         except Exception as error:
             shown = _shown(error)
-            _record_failure(load_id, int(row[0]), shown)
+            _record_failure(connection, load_id, int(row[0]), shown)
             if shown is error:
                 raise
             raise shown from error
-    finally:
-        connection.close()
 
 
 def _shown(error: Exception) -> Exception:
@@ -183,27 +200,33 @@ def _shown(error: Exception) -> Exception:
     return error
 
 
-def _record_failure(load_id: int, step_id: int, error: Exception) -> None:
-    """Write the failure on a fresh connection (the step's own is rolled back). If the database is gone, the step's row
-    without an end tells the same to whoever looks later."""
+def _record_failure(connection: psycopg.Connection, load_id: int, step_id: int, error: Exception) -> None:
+    """Write the failure, after what the step did is rolled back. If the database is gone, the step's row without an end
+    tells the same to whoever looks later."""
     state = "rejected" if isinstance(error, GateRejected) else "failed"
     code = error.code if isinstance(error, KpiError) else f"defect.{type(error).__name__}"
     message = (
         error.message_ja if isinstance(error, KpiError) else f"想定外の異常：{type(error).__name__}: {error}"
     )
+
+    def write(connection: psycopg.Connection) -> None:
+        connection.rollback()
+        connection.execute(
+            "update ops.load set state = %s, error_code = %s, error_ja = %s, finished_at = clock_timestamp(),"
+            " heartbeat_at = clock_timestamp() where load_id = %s",
+            [state, code, message, load_id],
+        )
+        connection.execute(
+            "update ops.step set finished_at = clock_timestamp(), outcome = %s, detail = %s where step_id = %s",
+            [state, Jsonb({"code": code}), step_id],
+        )
+        connection.commit()
+
     try:
-        with connect() as connection:
-            connection.execute(
-                "update ops.load set state = %s, error_code = %s, error_ja = %s, finished_at = clock_timestamp(),"
-                " heartbeat_at = clock_timestamp() where load_id = %s",
-                [state, code, message, load_id],
-            )
-            connection.execute(
-                "update ops.step set finished_at = clock_timestamp(), outcome = %s, detail = %s where step_id = %s",
-                [state, Jsonb({"code": code}), step_id],
-            )
-    except (KpiError, psycopg.Error):
-        return
+        write(connection)
+    except psycopg.Error:  # this one is lost; the server may be back
+        with suppress(KpiError, psycopg.Error), connect() as another:
+            write(another)
 
 
 def note_overdue(feed: str) -> list[int]:
