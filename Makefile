@@ -43,6 +43,7 @@ test: install check  ## everything CI runs
 
 nightly: install  ## what takes longer: every cause of an alert in a standing stack, campaigns, damaged files, metrics
 	@$(BIN)/python -m pytest tests -m nightly --numprocesses 0
+	@KPI_TEST_RANDOM=yes $(BIN)/python -m pytest tests -m hypothesis
 	@$(MAKE) --no-print-directory faults fuzz metrics
 
 check: install $(TOOLS)/.installed  ## contracts, generated files, lint, types: seconds

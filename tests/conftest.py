@@ -30,9 +30,9 @@ TOGETHER = {
     "tests/end_to_end/test_stack.py": "run",
     "tests/end_to_end/test_slides.py": "run",
 }
-# The same examples in every run, so that a change is what makes a test fail; KPI_TEST_RANDOM=yes looks for new ones.
-hypothesis_settings.register_profile("same", derandomize=True)
-hypothesis_settings.register_profile("new", derandomize=False)
+# The same examples in every run, so that a change is what makes a test fail; KPI_TEST_RANDOM=yes looks for new ones, and more.
+hypothesis_settings.register_profile("same", derandomize=True, max_examples=50)
+hypothesis_settings.register_profile("new", derandomize=False, max_examples=300)
 hypothesis_settings.load_profile("new" if os.environ.get("KPI_TEST_RANDOM") else "same")
 APP_ID = "0123456789abcdef0123456789abcdef01234567"
 
@@ -86,6 +86,7 @@ def _prepared(embedded: EmbeddedServer) -> Running:
     with psycopg.connect(running.url("postgres", "postgres"), autocommit=True) as connection:
         # None of the databases has to outlive the machine. Servers that are to be killed under a test are its own.
         connection.execute("alter system set fsync = off")
+        connection.execute("alter system set full_page_writes = off")
         connection.execute("alter system set max_wal_size = '512MB'")
         # To make and drop a database goes through the whole cache, and each connection maps what it touches of it.
         connection.execute("alter system set shared_buffers = '64MB'")

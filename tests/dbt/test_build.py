@@ -216,12 +216,17 @@ def test_a_killed_build_is_forgotten_by_the_next(deliveries: Deliveries, loader:
     process.kill()
     process.join()
     assert k12()["actual_value"] == -1542
-    (parsed,) = (settings().home / "dbt").iterdir()
-    parsed.write_bytes(b"cut off")
     assert marts.build().state == "published"
-    assert parsed.stat().st_size > 100_000
     assert k12()["actual_value"] == -2333
     assert loader.execute("select count(*) from ops.build where state = 'building'").fetchone() == (0,)
+
+
+@pytest.mark.nightly
+def test_a_parsed_project_that_was_cut_off_is_parsed_anew(deliveries: Deliveries) -> None:
+    (parsed,) = (settings().home / "dbt").iterdir()
+    parsed.write_bytes(b"cut off")
+    assert marts.build(force=True).state == "published"
+    assert parsed.stat().st_size > 100_000
 
 
 def _wait_for_relation(connection: psycopg.Connection, name: str) -> None:

@@ -91,7 +91,7 @@ EDITS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(sorted(SHEETS)), EDITS)
 def test_whatever_stands_in_the_cells_nothing_raises(
     name: str, edits: list[tuple[int, int, Any, bool, bool]]

@@ -218,7 +218,7 @@ def test_nothing_quoted_from_a_file_becomes_a_formula(name: str) -> None:
                 assert cell.quotePrefix or not cell.value
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(
     st.lists(st.builds(SlipCell, *[st.text(max_size=40)] * 4, st.none() | st.text(max_size=40)), max_size=4),
     st.text(max_size=30),
