@@ -50,10 +50,13 @@ def supervisor_of(tmp_path: Path) -> Iterator[Callable[..., psutil.Process]]:
 
     def start(**environment: str) -> psutil.Process:
         process = subprocess.Popen(
-            [sys.executable, "-c", "import time; time.sleep(60)"],
+            [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"],
             env=os.environ | {MARK: str(tmp_path)} | environment,
+            stdout=subprocess.PIPE,
         )
         started.append(process)
+        assert process.stdout is not None
+        process.stdout.readline()  # its environment can be read a moment after it was started
         (tmp_path / "run").mkdir(exist_ok=True)
         (tmp_path / "run" / "supervisord.pid").write_text(str(process.pid), encoding="utf-8")
         return psutil.Process(process.pid)
@@ -61,7 +64,7 @@ def supervisor_of(tmp_path: Path) -> Iterator[Callable[..., psutil.Process]]:
     yield start
     for process in started:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def test_what_a_killed_run_left_is_ended_before_it_passes_for_a_whole_stack(
