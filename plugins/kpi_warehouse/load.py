@@ -77,20 +77,6 @@ def contract_of(feed: str) -> Contract:
     return find_contract(settings().contracts, feed)
 
 
-def newest_period(feed: str) -> str | None:
-    """The newest month that the feed's source has published, `YYYY-MM`; None when it has none, and for files.
-
-    Raises:
-        SourceUnavailable, SourceRefused: see `kpi_warehouse.errors`.
-    """
-    contract = contract_of(feed)
-    if not isinstance(contract.source, EstatSource):
-        return None
-    table = EstatClient.from_settings(settings()).describe(estat_source(contract).table_id)
-    plan = make_plan(contract, table, None, set())
-    return None if plan.waiting else f"{plan.period:%Y-%m}"
-
-
 def run(
     feed: str,
     period: str | None = None,
@@ -338,13 +324,8 @@ def publish(load_id: int) -> Published:
         load = read_load(load_id, connection)
         contract = contract_of(load["feed"])
         if load["state"] in SETTLED:
-            return Published(
-                load_id,
-                load["state"],
-                load["opened_rows"] or 0,
-                load["closed_rows"] or 0,
-                load["held_rows"] or 0,
-            )
+            written = (load[count] or 0 for count in ("opened_rows", "closed_rows", "held_rows"))
+            return Published(load_id, load["state"], *written)
         # A publish that failed on the way is done again; staging anew takes the verdict away.
         if load["state"] not in ("gated", "failed") or load["verdict"] in (None, "rejected"):
             raise KpiError(

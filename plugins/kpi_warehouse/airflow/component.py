@@ -39,7 +39,7 @@ HEAVY = ("dbt.adapters.postgres", "dbt.cli.main", "dbt.task.build", "kpi_warehou
 
 def main() -> None:
     """Run `airflow` with this process's arguments."""
-    # Looking for garbage in all that Airflow imports, as often as Python does by itself, took an eighth of a part's time.
+    # Looking for garbage in all that Airflow imports, as often as Python does by itself, took a twelfth of a part's time.
     gc.set_threshold(50_000, 20, 100)
     if sys.argv[1] == "scheduler":
         _prepare(*PARSING, *TASKS, *(HEAVY if settings().preload else ()))

@@ -130,13 +130,21 @@ def _rejection(run: Run) -> str | None:
 
 
 def _newest(feed: str) -> str | None:
-    """The newest month at the source; when the source cannot be asked, the run itself shall fail and say why."""
-    from kpi_warehouse.load import newest_period
+    """The newest month at e-Stat; None for files, and when it cannot be asked: then the run itself shall fail and say why."""
+    from kpi_warehouse.contract import EstatSource
+    from kpi_warehouse.load import contract_of
+    from kpi_warehouse.sources.estat import EstatClient
+    from kpi_warehouse.sources.estat_plan import make_plan
 
+    contract = contract_of(feed)
+    if not isinstance(contract.source, EstatSource):
+        return None
     try:
-        return newest_period(feed)
+        table = EstatClient.from_settings(settings()).describe(contract.source.table_id)
+        plan = make_plan(contract, table, None, set())
     except KpiError:
         return None
+    return None if plan.waiting else f"{plan.period:%Y-%m}"
 
 
 def _progress(out: Console) -> Progress:
