@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
+from kpi_warehouse import clock
 from kpi_warehouse.alerts.airflow_book import AirflowBook, airflow_book
 from kpi_warehouse.alerts.due import feeds_that_can_be_read, last_due_tick
 from kpi_warehouse.alerts.incidents import Trouble, report, settle
@@ -178,8 +179,7 @@ def _not_delivered(connection: psycopg.Connection) -> Iterator[Trouble]:
         if isinstance(contract.source, EstatSource):
             continue
         zone = ZoneInfo(contract.sla.timezone)
-        now = datetime.now(zone)
-        asked = last_due_tick(contract, now)
+        asked = last_due_tick(contract, clock.now().astimezone(zone))
         if asked is None:
             continue
         due = add_business_days((asked + timedelta(days=contract.sla.wait_days)).date(), 0)

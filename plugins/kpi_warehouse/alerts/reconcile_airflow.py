@@ -11,6 +11,7 @@ import psycopg
 from croniter import croniter
 from psycopg.types.json import Jsonb
 
+from kpi_warehouse import clock
 from kpi_warehouse.alerts.airflow_book import AirflowBook, TaskState
 from kpi_warehouse.alerts.due import feeds_that_can_be_read, last_due_tick
 from kpi_warehouse.alerts.incidents import Trouble, settle
@@ -160,7 +161,7 @@ def _never_asked(connection: psycopg.Connection) -> Iterator[Trouble]:
     for contract in feeds_that_can_be_read():
         if not isinstance(contract.source, EstatSource):
             continue
-        asked = last_due_tick(contract, datetime.now(ZoneInfo(contract.sla.timezone)))
+        asked = last_due_tick(contract, clock.now().astimezone(ZoneInfo(contract.sla.timezone)))
         if asked is None:
             continue
         # As the DAG's timetable has it: a run expects the period in which the schedule came round before.
