@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 # The judgements that are one; every other code is a state, shown without colour.
 COLOURS = {"maintained": "green", "achieved": "green", "on_track": "green", "behind": "red", "missed": "red"}
-MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 class BoardFormat(StrEnum):
@@ -50,8 +48,10 @@ def instant(text: str | None) -> datetime | None:
 @reported
 def load(
     feed: Annotated[str, typer.Argument(help="フィード名（`kpi feed list`）")],
-    period: Annotated[str | None, typer.Option(help="対象月 YYYY-MM。省くと提供元の最新月")] = None,
-    since: Annotated[str | None, typer.Option(help="この月 YYYY-MM までさかのぼって読み直す")] = None,
+    period: Annotated[
+        str | None, typer.Option(help="対象期間（月は YYYY-MM、年は YYYY）。省くと提供元の最新")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="この期間までさかのぼって読み直す")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="提供元の更新日が変わっていなくても取り直す")
     ] = False,
@@ -60,9 +60,11 @@ def load(
     ] = None,
 ) -> None:
     """フィードを取り込む（fetch → stage → gate → publish）。"""
-    for month in (period, since):
-        if month is not None and not MONTH.fullmatch(month):
-            wrong_usage(f"対象月「{month}」を読めません。例：2024-09")
+    from kpi_warehouse import load as verbs
+
+    for named in (period, since):
+        if named is not None and verbs.period_of(feed, named) is None:
+            wrong_usage(f"対象期間「{named}」を読めません。例：2024-09、年次の表なら 2024")
     if file is not None:
         if not file.is_file():
             wrong_usage(f"{file} はありません。")
