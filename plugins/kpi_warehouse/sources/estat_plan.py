@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, timedelta
 
+from kpi_warehouse import clock
 from kpi_warehouse.contract import Contract, estat_source
 from kpi_warehouse.errors import KpiError, SourceChanged
 from kpi_warehouse.readers.estat_time import Cycle, cycles_of
@@ -58,7 +58,7 @@ def make_plan(
     source = estat_source(contract)
     cycle = source.cycle
     fixed = check_definition(contract, table)
-    offered = _offered(contract, table, today or datetime.now(ZoneInfo("Asia/Tokyo")).date())
+    offered = _offered(contract, table, today or clock.today())
     published = [each for each in offered if each >= source.first_period]
     expected = period_named(contract, period) if period else None
     if not published or (expected and expected > published[-1]):
