@@ -51,7 +51,6 @@
 {#- Condition that keeps the version of a target or baseline that had been decided by `as_of`. An empty date means from the
     beginning, or still in force. -#}
 {% macro stated_at_as_of() -%}
-    {%- set instant = "timestamptz '" ~ var("as_of") ~ "'" if var("as_of") else "now()" -%}
-    {%- set day = "(" ~ instant ~ " at time zone 'Asia/Tokyo')::date" -%}
+    {%- set day = "(" ~ (build_instant() | trim) ~ " at time zone 'Asia/Tokyo')::date" -%}
     coalesce(known_from, '-infinity') <= {{ day }} and coalesce(known_to, 'infinity') > {{ day }}
 {%- endmacro %}

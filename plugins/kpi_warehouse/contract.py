@@ -10,6 +10,7 @@ Source: Open Data Contract Standard 3.2, https://bitol-io.github.io/open-data-co
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -18,6 +19,7 @@ from kpi_warehouse.contract_form import Form
 from kpi_warehouse.contract_layout import Layout
 from kpi_warehouse.errors import ContractError
 from kpi_warehouse.japanese.areas import Areas
+from kpi_warehouse.readers.estat_time import Cycle
 
 # The column of a departmental feed that closes the period of a value; e-Stat's periods end by their kind.
 PERIOD_END = "period_end"
@@ -73,13 +75,20 @@ class FixedAxis:
 
 @dataclass(frozen=True)
 class EstatSource:
-    """Where an e-Stat feed comes from. `first_period` is ``YYYY-MM``; `reread_months` counts months before the newest."""
+    """Where an e-Stat feed comes from.
+
+    `cycle` is what one period of the table is, `first_period` the first day of the first one. `reread_months` says how far
+    before the newest period known the table is read again for revisions, `published_after_days` how long after the end of a
+    period it is published at the earliest.
+    """
 
     table_id: str
     stats_code: str
     title_holds: tuple[str, ...]
-    first_period: str
+    cycle: Cycle
+    first_period: date
     reread_months: int
+    published_after_days: int
     fixed_axes: tuple[FixedAxis, ...]
     place_columns: ClassVar[dict[str, str]] = {"source_page": "integer not null"}
 

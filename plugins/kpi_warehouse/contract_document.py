@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +28,7 @@ from kpi_warehouse.contract_file import ContractFile, Key, bytes_of
 from kpi_warehouse.contract_form import form_of
 from kpi_warehouse.contract_layout import layout_of
 from kpi_warehouse.japanese.areas import KINDS, AreaKind, Areas, areas
+from kpi_warehouse.readers.estat_time import CYCLES, Cycle
 from kpi_warehouse.settings import settings
 
 # logicalType → the physicalTypes it may have; never float, so that a number is published as it was delivered.
@@ -45,7 +47,6 @@ COVERS = ("periods", "rows")
 # What only a person knows is marked so in a draft.
 TO_BE_CHECKED = "（要確認）"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 # What a file says of every value beside the value itself; the same for all departmental feeds, so no contract repeats it.
 # The period of a value has a start, which the contract declares, and an end: both belong to its key.
@@ -359,18 +360,35 @@ class _Document:
                 self.file.fault(at(name), custom.get(name), f"{name}（引用符で囲んだ文字列）")
         if not custom.get("titleHolds"):
             self.file.fault(at("titleHolds"), None, "titleHolds（表題に含まれるべき語の並び）")
-        if not _PERIOD.fullmatch(str(custom.get("firstPeriod"))):
-            self.file.fault(at("firstPeriod"), custom.get("firstPeriod"), "firstPeriod：YYYY-MM")
+        cycle = self._cycle()
+        first = cycle.read(str(custom.get("firstPeriod")))
+        if first is None:
+            self.file.fault(at("firstPeriod"), custom.get("firstPeriod"), f"firstPeriod：{cycle.form}")
+        after = custom.get("publishedAfterDays", 0)
+        if not isinstance(after, int) or after < 0:
+            self.file.fault(at("publishedAfterDays"), after, "publishedAfterDays：0 以上の日数")
+            after = 0
         return EstatSource(
             table_id=str(custom.get("statsDataId")),
             stats_code=str(custom.get("statsCode")),
             title_holds=tuple(custom.get("titleHolds") or ()),
-            first_period=str(custom.get("firstPeriod")),
+            cycle=cycle,
+            first_period=first or date.min,
             reread_months=int(custom.get("rereadMonths", 3)),
+            published_after_days=after,
             fixed_axes=tuple(
                 FixedAxis(axis["axisHolds"], axis["code"]) for axis in custom.get("fixedAxes", [])
             ),
         )
+
+    def _cycle(self) -> Cycle:
+        """What one period of the table is: the `periodKind` of the column that says which period a row speaks of."""
+        properties = self.document["schema"][0].get("properties") or [{}]
+        kind = _custom(properties[0]).get("periodKind")
+        if kind not in CYCLES:
+            here = ("schema", 0, "properties", 0, "customProperties")
+            self.file.fault(here, kind, f"periodKind：{' / '.join(CYCLES)}")
+        return CYCLES.get(str(kind), CYCLES["月"])
 
     def _sla(self) -> Sla:
         properties = {entry.get("property"): entry for entry in self.document["slaProperties"]}

@@ -20,6 +20,7 @@ from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.worksheet import Worksheet
 
+from kpi_warehouse import clock
 from kpi_warehouse.contract import Contract, FileSource, file_source
 from kpi_warehouse.contract_form import KPI_CATALOGUE, Form
 from kpi_warehouse.contract_layout import ColumnSpec, Layout, Table
@@ -84,7 +85,7 @@ def template(
     sheet = book.worksheets[0]
     sheet.title = contract.title_ja[:31]
     _line(sheet, 1, form.title, size=14)
-    place_of_as_of = _as_of(source.layout, as_of or date.today().replace(day=1) - timedelta(days=1))
+    place_of_as_of = _as_of(source.layout, as_of or clock.today().replace(day=1) - timedelta(days=1))
     row = 2
     if place_of_as_of:
         _line(sheet, row, place_of_as_of)

@@ -31,6 +31,11 @@ from kpi_warehouse.warehouse.deliveries import Delivery, find_delivery, settle
 from kpi_warehouse.warehouse.landing import Landing
 from kpi_warehouse.warehouse.ledger import Step
 
+NEXT_STEP = (
+    "直したファイルを受付フォルダーに入れてください（同じ名前でかまいません）。"
+    "ファイルが正しく、取り込み方の定義のほうを直したときは、同じファイルをもう一度入れてください。"
+)
+
 
 def sent_back(
     current: Step, contract: Contract, error: GateRejected, findings: list[Finding] | None = None
@@ -67,6 +72,7 @@ def sent_back(
         error.message_ja,
         *(f"・提案　{proposal.message_ja}" for proposal in proposed),
         f"差し戻し票：{place}",
+        NEXT_STEP,
     ]
     connection.commit()
     settle(delivery.delivery_id, "rejected", "\n".join(told), load_id=load_id)

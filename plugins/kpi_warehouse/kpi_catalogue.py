@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
+from kpi_warehouse import clock
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.japanese.widths import fold
 
@@ -37,7 +36,7 @@ def kpi_catalogue(project: Path) -> tuple[Kpi, ...]:
     """
     seeds = project / "dbt_project" / "seeds"
     plans = {row["pillar_id"]: row["plan"] for row in _rows(seeds / "pillars.csv")}
-    today = datetime.now(ZoneInfo("Asia/Tokyo")).date().isoformat()
+    today = clock.today().isoformat()
     targets = {row["kpi_id"]: row["target_text"] for row in _in_force(seeds / "kpi_targets.csv", today)}
     owned = {row["kpi_id"]: row["owner_id"] for row in _in_force(seeds / "kpi_owners.csv", today)}
     owners = {row["owner_id"]: row["owner_name"] for row in _rows(seeds / "owners.csv")}

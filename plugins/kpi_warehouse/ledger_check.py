@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from zoneinfo import ZoneInfo
-
+from kpi_warehouse import clock
 from kpi_warehouse.errors import ContractError
 from kpi_warehouse.known_failures import LEDGER, known_failures
 from kpi_warehouse.settings import settings
@@ -17,7 +15,7 @@ def check_known_failures(*, against_loads: bool) -> int:
     Raises:
         ContractError: an entry is wrong or expired; or, against loads, its rule held when it was last asked.
     """
-    entries = known_failures(settings().contracts, on=datetime.now(ZoneInfo("Asia/Tokyo")).date())
+    entries = known_failures(settings().contracts, on=clock.today())
     if not against_loads or not entries:
         return len(entries)
     idle = []

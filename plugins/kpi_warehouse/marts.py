@@ -23,6 +23,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from kpi_warehouse import clock
 from kpi_warehouse.contract import feeds, find_contract
 from kpi_warehouse.errors import BuildFailed, KpiError, LoadConflict, StorageFailed
 from kpi_warehouse.marts_dbt import Node, build_into
@@ -263,9 +264,9 @@ def _has_seeds(connection: psycopg.Connection, code_version: str) -> bool:
 def _open(connection: psycopg.Connection, as_of: datetime | None, schema: str, inputs: Inputs) -> int:
     with connection.transaction():
         row = connection.execute(
-            "insert into ops.build (as_of, state, schema_name, code_version, history_load_id)"
-            " values (%s, 'building', %s, %s, %s) returning build_id",
-            [as_of, schema, inputs.code_version, inputs.newest_load_id],
+            "insert into ops.build (as_of, state, schema_name, code_version, history_load_id, started_at)"
+            " values (%s, 'building', %s, %s, %s, coalesce(%s, clock_timestamp())) returning build_id",
+            [as_of, schema, inputs.code_version, inputs.newest_load_id, clock.set_instant()],
         ).fetchone()
         assert row is not None
         connection.execute(

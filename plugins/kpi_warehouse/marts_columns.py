@@ -17,6 +17,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kpi_warehouse import clock
 from kpi_warehouse.errors import ContractError
 from kpi_warehouse.japanese.periods import fiscal_year
 from kpi_warehouse.marts_swap import heading
@@ -63,7 +64,7 @@ def check_columns(project: Manifest, today: date | None = None) -> int:
             "`kpi marts columns --write` で書き直してください。",
             "columns.stale",
         )
-    over = {one.relation for one in listed if one.until and one.until < f"{today or date.today()}"}
+    over = {one.relation for one in listed if one.until and one.until < f"{today or clock.today()}"}
     if over:
         raise ContractError(
             f"旧版の期限が過ぎています：{'、'.join(sorted(over))}。モデルの versions から除いてください。",
@@ -88,7 +89,7 @@ def write_columns(project: Manifest, today: date | None = None) -> bool:
         ContractError: a change would break readers and the version they read is not kept.
     """
     declared, listed = _declared(project), _listed()
-    broken = list(_broken(listed, declared, today or date.today()))
+    broken = list(_broken(listed, declared, today or clock.today()))
     if broken:
         raise ContractError(
             "読み手を壊す変更です。何も書いていません。\n" + "\n".join(f"・{each}" for each in broken),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from zoneinfo import ZoneInfo
-
 from jinja2 import Environment
 
+from kpi_warehouse import clock
 from kpi_warehouse.receipt import Trail
 from kpi_warehouse.settings import code_version
 
@@ -69,5 +67,5 @@ def receipt_page(receipt: Trail, compared: int | None) -> str:
     """
     template = Environment(autoescape=True, trim_blocks=True).from_string(PAGE)
     return template.render(
-        r=receipt, compared=compared, now=datetime.now(ZoneInfo("Asia/Tokyo")), code=code_version()
+        r=receipt, compared=compared, now=clock.now().astimezone(clock.JAPAN), code=code_version()
     )

@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     )
 
     code_version: str = ""
+    today: date | None = None
 
     @field_validator("project", "home", "contracts")
     @classmethod

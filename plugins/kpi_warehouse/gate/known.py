@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
+from kpi_warehouse import clock
 from kpi_warehouse.contract import Contract
 from kpi_warehouse.gate.verdict import Finding
 from kpi_warehouse.known_failures import KnownFailure, known_failures
@@ -31,8 +30,7 @@ def known_failures_applied(contract: Contract, findings: list[Finding]) -> list[
 
 
 def _judged(finding: Finding, entry: KnownFailure) -> Finding:
-    today = datetime.now(ZoneInfo("Asia/Tokyo")).date()
-    if entry.until < today:
+    if entry.until < clock.today():
         said = f"既知の不一致としての期限 {entry.until} は過ぎました（{entry.owner_ja}）"
         return replace(finding, reason_ja=f"{finding.reason_ja}〔{said}〕")
     if finding.unexpected_count > entry.most:

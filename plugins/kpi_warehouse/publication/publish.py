@@ -11,14 +11,13 @@ import hashlib
 import json
 import uuid
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from kpi_warehouse import clock
 from kpi_warehouse.errors import StorageFailed
 from kpi_warehouse.publication.files import csv_bytes, dictionary_bytes, parquet_bytes, workbook_bytes
 from kpi_warehouse.publication.metadata import PublishedFile, ckan, dcat
@@ -76,7 +75,7 @@ def _publish(offer: Offer) -> Release:
         kept = tuple(PublishedFile(**entry) for entry in current["files"])
         return Release(current["release"], f"{place}/{current['folder']}", "unchanged", kept)
 
-    today = datetime.now(ZoneInfo("Asia/Tokyo")).date().isoformat()
+    today = clock.today().isoformat()
     name = f"{today.replace('-', '')}-{digest[:8]}"
     folder = f"releases/{name}"
     bodies = _bodies(offer, plain, dictionary)
