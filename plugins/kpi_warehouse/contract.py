@@ -21,6 +21,8 @@ from kpi_warehouse.errors import ContractError
 from kpi_warehouse.japanese.areas import Areas
 from kpi_warehouse.readers.estat_time import Cycle
 
+# The column of a departmental feed that closes the period of a value; e-Stat's periods end by their kind.
+PERIOD_END = "period_end"
 Severity = Literal["critical", "warning", "info"]
 Scope = Literal["table", "rows"]
 
@@ -105,8 +107,8 @@ class FileSource:
     """How the file of a division is recognised and read.
 
     `url` None means that the file is dropped into the inbox. `revisions` says what happens to a changed value that was
-    accepted as actual: ``ask`` holds it until it is released, ``accept`` takes it as a new version. `form` is what its template
-    prints; None where none is handed out. `not_personal`: headings that look like personal data and are none.
+    accepted as actual: ``ask`` holds it until it is released, ``accept`` takes it as a new version. `covers` says what a
+    delivery speaks of: of all there is of its ``periods``, or of its ``rows`` alone. `form` is what its template prints; None where none is handed out. `not_personal`: headings that look like personal data and are none.
     """
 
     file_names: tuple[str, ...]
@@ -116,6 +118,7 @@ class FileSource:
     records: str
     url: str | None
     revisions: Literal["ask", "accept"]
+    covers: Literal["periods", "rows"]
     layout: Layout
     form: Form | None = None
     not_personal: tuple[str, ...] = ()
@@ -179,8 +182,13 @@ class Contract:
 
     @property
     def period(self) -> Column:
-        """The column that says which month a row speaks of."""
+        """The column that says on which day the period of a row begins."""
         return self.key[0]
+
+    @property
+    def period_names(self) -> tuple[str, str]:
+        """The columns that hold the first and the last day of a row's period; the same one twice where only its start is said."""
+        return self.period.name, PERIOD_END if PERIOD_END in self.key_names else self.period.name
 
     @property
     def axes(self) -> tuple[Column, ...]:

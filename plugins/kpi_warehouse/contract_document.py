@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from kpi_warehouse.contract import (
+    PERIOD_END,
     Column,
     Contract,
     EstatSource,
@@ -42,11 +43,13 @@ SEVERITIES = ("critical", "warning", "info")
 SCOPES = ("table", "rows")
 FORMATS = ("workbook", "delimited", "json")
 REVISIONS = ("ask", "accept")
+COVERS = ("periods", "rows")
 # What only a person knows is marked so in a draft.
 TO_BE_CHECKED = "（要確認）"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 # What a file says of every value beside the value itself; the same for all departmental feeds, so no contract repeats it.
+# The period of a value has a start, which the contract declares, and an end: both belong to its key.
 MEASURE_COLUMNS = (
     ("value_mark", "記号", "text", "数値の代わりに書かれた記号。意味は契約の marks にある。"),
     ("value_text", "原文", "text", "セルに書かれたままの文字。"),
@@ -58,7 +61,12 @@ MEASURE_COLUMNS = (
         "text",
         "actual 実績、partial 年度途中、planned 予定、target 目標、not_applicable 対象外など。",
     ),
-    ("period_end", "期間の末日", "date", "値が及ぶ期間の最後の日。"),
+    (
+        PERIOD_END,
+        "期間の末日",
+        "date",
+        "値が及ぶ期間の最後の日。初日とともにキーをなす。ある日の値では初日と同じ。",
+    ),
     ("note", "注記", "text", "セルに付された注記。"),
     ("public_on", "公表日", "date", "この日まで公表しない、と提供に書かれた日。空なら指定なし。"),
 )
@@ -218,7 +226,7 @@ class _Document:
                 here, keys[0].name if keys else None, "最初の primaryKey が日付の列（対象期間）であること"
             )
         for column in keys[1:]:
-            if not column.codes:
+            if not column.codes and column.name != PERIOD_END:
                 self.file.fault(here, column.name, "キー列の enum（閉じたコード表）")
         if len(measured) != 1:
             self.file.fault(here, [column.name for column in measured], "marks を持つ値の列がちょうどひとつ")
@@ -284,6 +292,8 @@ class _Document:
             file.fault(at("format"), custom.get("format"), " / ".join(FORMATS))
         if custom.get("revisions", "ask") not in REVISIONS:
             file.fault(at("revisions"), custom.get("revisions"), " / ".join(REVISIONS))
+        if custom.get("covers", "periods") not in COVERS:
+            file.fault(at("covers"), custom.get("covers"), " / ".join(COVERS))
 
         def fault(key: Key, found: object, expected: str) -> None:
             file.fault((*at(str(key[0])), *key[1:]), found, expected)
@@ -297,6 +307,7 @@ class _Document:
             records=str(custom.get("records", "")),
             url=custom.get("url"),
             revisions=custom.get("revisions", "ask"),
+            covers=custom.get("covers", "periods"),
             layout=layout,
             form=form_of(custom, layout, fault),
             not_personal=self._not_personal(custom),
@@ -391,7 +402,8 @@ class _Document:
 
 
 def _measure_column(name: str, label_ja: str, sql_type: str, description_ja: str) -> Column:
-    return Column(name, label_ja, None, sql_type, False, False, description_ja, None, {}, {}, None)
+    is_key = name == PERIOD_END
+    return Column(name, label_ja, None, sql_type, is_key, is_key, description_ja, None, {}, {}, None)
 
 
 def _custom(element: dict[str, Any]) -> dict[str, Any]:

@@ -103,7 +103,8 @@ def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
     )
     # The values' digest tells a file that was only saved again from one that says something else.
     digest = current.connection.execute(
-        "select string_agg(period || ':' || digest, ' ' order by period) from ops.load_period where load_id = %s",
+        "select string_agg(period || '/' || period_end || ':' || digest, ' ' order by period, period_end)"
+        " from ops.load_period where load_id = %s",
         [current.load_id],
     ).fetchone()
     settle(

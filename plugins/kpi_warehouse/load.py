@@ -326,8 +326,12 @@ def _record_periods(current: Step, periods: list[PeriodDigest]) -> None:
     current.connection.execute("delete from ops.load_period where load_id = %s", [current.load_id])
     with current.connection.cursor() as cursor:
         cursor.executemany(
-            "insert into ops.load_period (load_id, period, rows, digest, changed) values (%s, %s, %s, %s, %s)",
-            [(current.load_id, entry.period, entry.rows, entry.digest, entry.changed) for entry in periods],
+            "insert into ops.load_period (load_id, period, period_end, rows, digest, changed)"
+            " values (%s, %s, %s, %s, %s, %s)",
+            [
+                (current.load_id, entry.period, entry.period_end, entry.rows, entry.digest, entry.changed)
+                for entry in periods
+            ],
         )
 
 
