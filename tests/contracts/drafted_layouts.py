@@ -36,7 +36,9 @@ def month(year: int, number: int) -> tuple[date, str]:
     return date(year, number, 1), "月"
 
 
-def save(folder: Path, name: str, rows: Iterable[list[Any]], merged: Iterable[str] = (), sheet: str = "統計表") -> Path:
+def save(
+    folder: Path, name: str, rows: Iterable[list[Any]], merged: Iterable[str] = (), sheet: str = "統計表"
+) -> Path:
     """Write rows into a workbook."""
     book = Workbook()
     page = book.worksheets[0]
@@ -133,7 +135,9 @@ def months_down(folder: Path) -> Made:
         rows.append([f"{shown}月", *values])
         for column, value in enumerate(values, 2):
             expected[at(column, len(rows))] = (Decimal(value), *month(2024 if shown >= 4 else 2025, shown))
-    rows.append(["計", sum(30 + number * 2 for number in range(12)), sum(80 - number for number in range(12))])
+    rows.append(
+        ["計", sum(30 + number * 2 for number in range(12)), sum(80 - number for number in range(12))]
+    )
     return [save(folder, "相談件数（R6）.xlsx", rows)], expected
 
 
@@ -175,7 +179,10 @@ def code_and_name(folder: Path) -> Made:
     """団体コード and 市町村名 beside each other, calendar years across as bare numbers."""
     places = {"431001": "熊本市", "432024": "八代市", "432032": "人吉市", "432041": "荒尾市"}
     years = (2015, 2020, 2025)
-    rows: list[list[Any]] = [["市町村別人口（国勢調査）"], ["団体コード", "市町村名", *(f"{year}年" for year in years)]]
+    rows: list[list[Any]] = [
+        ["市町村別人口（国勢調査）"],
+        ["団体コード", "市町村名", *(f"{year}年" for year in years)],
+    ]
     expected: Expected = {}
     for number, (code, name) in enumerate(places.items()):
         values = [740_000 - number * 150_000 - at_ * 900 for at_ in range(3)]
@@ -296,11 +303,18 @@ def old_workbook(folder: Path) -> Made:
     sheet.write(2, 3, "燃えない")
     sheet.write_merge(1, 2, 4, 4, "事業系")
     expected: Expected = {}
-    for number, (text, year) in enumerate((("昭和63年度", 1988), ("平成元年度", 1989), ("平成2年度", 1990), ("令和元年度", 2019))):
+    for number, (text, year) in enumerate(
+        (("昭和63年度", 1988), ("平成元年度", 1989), ("平成2年度", 1990), ("令和元年度", 2019))
+    ):
         sheet.write(3 + number, 0, text)
-        for column, value in enumerate((1000 + number, 500 + number, 100 if number else None, 401 + number), 1):
+        for column, value in enumerate(
+            (1000 + number, 500 + number, 100 if number else None, 401 + number), 1
+        ):
             sheet.write(3 + number, column, "－" if value is None else value)
-            expected[at(column + 1, 4 + number, "収集量")] = (None if value is None else Decimal(value), *fiscal(year))
+            expected[at(column + 1, 4 + number, "収集量")] = (
+                None if value is None else Decimal(value),
+                *fiscal(year),
+            )
     path = folder / "ごみ収集量.xls"
     book.save(str(path))
     return [path], expected
@@ -324,7 +338,11 @@ def open_document(folder: Path) -> Made:
     for row in rows:
         line = TableRow()
         for value in row:
-            cell = TableCell(valuetype="float", value=value) if isinstance(value, int) else TableCell(valuetype="string")
+            cell = (
+                TableCell(valuetype="float", value=value)
+                if isinstance(value, int)
+                else TableCell(valuetype="string")
+            )
             if value != "":
                 cell.addElement(P(text=str(value)))
             line.addElement(cell if value != "" else TableCell())
@@ -383,7 +401,14 @@ def two_samples(folder: Path) -> Made:
         (5, [["企業誘致", 10], ["研修", 20]]),
         (6, [["企業誘致", 11], ["研修", "*"], ["見学会", 7]]),
     ):
-        book = [[f"令和{year}年度の取組実績"], [], ["取組", "実施回数（回）"], *rows, [], [f"※ 令和{year}年度末の集計"]]
+        book = [
+            [f"令和{year}年度の取組実績"],
+            [],
+            ["取組", "実施回数（回）"],
+            *rows,
+            [],
+            [f"※ 令和{year}年度末の集計"],
+        ]
         made.append(save(folder, f"取組実績（R{year}）.xlsx", book))
     return made, {"統計表!B4": (Decimal(10), *fiscal(2023)), "統計表!B5": (Decimal(20), *fiscal(2023))}
 

@@ -66,7 +66,11 @@ class Column:
     @property
     def name(self) -> str:
         """The heading without its unit."""
-        return JOIN.join([*self.heading.parts[:-1], split_unit(self.heading.parts[-1])[0]]) if self.heading.parts else ""
+        return (
+            JOIN.join([*self.heading.parts[:-1], split_unit(self.heading.parts[-1])[0]])
+            if self.heading.parts
+            else ""
+        )
 
     @property
     def unit(self) -> str | None:
@@ -89,14 +93,16 @@ class Column:
         """Its distinct texts without footnote signs, folded."""
         return list(
             dict.fromkeys(
-                take_references(fold(cell.text))[0] for cell in self.cells if cell.value is not None and cell.text.strip()
+                take_references(fold(cell.text))[0]
+                for cell in self.cells
+                if cell.value is not None and cell.text.strip()
             )
         )
 
 
 def columns_of(block: Block) -> list[Column]:
     """The columns of a block that hold anything."""
-    columns = []
+    columns: list[Column] = []
     for heading in headings_of(block.sheet, block.top, block.bottom, spread=False):
         cells = block.cells(heading.column)
         kinds = [kind_of(cell) for cell in cells]
@@ -116,7 +122,9 @@ def _heading_period(heading: Heading) -> str | None:
 class TableDraft:
     """Writes one block into a sketch as a table of the layout."""
 
-    def __init__(self, block: Block, sketch: Sketch, *, unit: str | None, title: str, around: str = "") -> None:
+    def __init__(
+        self, block: Block, sketch: Sketch, *, unit: str | None, title: str, around: str = ""
+    ) -> None:
         self.block, self.sketch, self.unit, self.title = block, sketch, unit, title
         self.around = around
         self.columns = columns_of(block)
@@ -160,10 +168,14 @@ class TableDraft:
         headings = [column.heading.parts for column in self.columns if column.period]
         if any(parts and not any(_has_year(part) for part in parts) for parts in headings):
             return True
-        return any(
-            column["is"] == "period" and any(not _has_year(label) for label in self._labels_of(column["heading"]))
-            for column in self.table["columns"]
-        ) and not headings
+        return (
+            any(
+                column["is"] == "period"
+                and any(not _has_year(label) for label in self._labels_of(column["heading"]))
+                for column in self.table["columns"]
+            )
+            and not headings
+        )
 
     def _labels_of(self, heading: list[str]) -> list[str]:
         return next((each.labels() for each in self.columns if each.name == heading[0]), [])
@@ -191,7 +203,9 @@ class TableDraft:
             found.append(column)
         if not found:
             # A form that nobody has filled in yet.
-            found = [column for column in self.columns if not column.filled and _TO_BE_FILLED.search(column.name)][:1]
+            found = [
+                column for column in self.columns if not column.filled and _TO_BE_FILLED.search(column.name)
+            ][:1]
         return found
 
     def _is_code(self, column: Column, before: list[Column]) -> bool:
@@ -223,7 +237,7 @@ class TableDraft:
         """Columns that say the period of their rows; with periods across only such as hold bare months."""
         found = []
         for column in labels:
-            if not column.filled or column.period and wide:
+            if not column.filled or (column.period and wide):
                 continue
             named = is_word(column.name, PERIOD_HEADINGS)
             read = column.share(PERIOD)
@@ -237,7 +251,11 @@ class TableDraft:
         """What a bare year means, as the texts around it suggest."""
         texts = [part for column in self.columns for part in column.heading.parts if period_kind(part)]
         texts += [label for column in periods for label in [*column.labels()[:5], *column.heading.parts]]
-        around = [self.around, self.title, *(part for column in self.columns for part in column.heading.parts)]
+        around = [
+            self.around,
+            self.title,
+            *(part for column in self.columns for part in column.heading.parts),
+        ]
         for group in (texts, around):
             if any(_FISCAL.search(text) for text in group):
                 return "fiscal"
@@ -261,15 +279,23 @@ class TableDraft:
             if column in periods:
                 written[column.at] = {"heading": heading, "is": "period", **self._fill_down(column)}
                 self.sketch.kinds |= {kind for label in column.labels() if (kind := period_kind(label))}
-            elif is_word(key, NOTES) or (column.at > first_value and column.heading.parts and not self._same_as_label(column)):
+            elif is_word(key, NOTES) or (
+                column.at > first_value and column.heading.parts and not self._same_as_label(column)
+            ):
                 written[column.at] = {"heading": heading, "is": "note", "optional": True}
             elif is_word(key, ("単位",)):
                 written[column.at] = {"heading": heading, "is": "unit"}
             elif is_word(key, STATUS_HEADINGS):
-                statuses = {word: STATUS_WORDS.get(word, "actual") for word in column.labels()} or STATUS_WORDS
+                statuses = {
+                    word: STATUS_WORDS.get(word, "actual") for word in column.labels()
+                } or STATUS_WORDS
                 written[column.at] = {"heading": heading, "is": "status", "statuses": statuses}
             elif not column.filled:
-                written[column.at] = {"heading": heading, "is": "ignored", "reason": self.sketch.reason("値のない列。")}
+                written[column.at] = {
+                    "heading": heading,
+                    "is": "ignored",
+                    "reason": self.sketch.reason("値のない列。"),
+                }
             elif column.at > first_value:
                 written[column.at] = {
                     "heading": heading,
@@ -285,7 +311,9 @@ class TableDraft:
     def _same_as_label(self, column: Column) -> bool:
         """Whether a column at the right only repeats one at the left."""
         texts = [cell.text for cell in column.cells]
-        return any([cell.text for cell in other.cells] == texts for other in self.columns if other.at < column.at)
+        return any(
+            [cell.text for cell in other.cells] == texts for other in self.columns if other.at < column.at
+        )
 
     def _telling(
         self, texts: list[Column], written: dict[int, dict[str, Any]], *, wide: bool, keyed: bool
@@ -299,7 +327,11 @@ class TableDraft:
             labels = [label for label in column.labels() if not self._is_total(label)]
             if column not in needed:
                 reason = "行を見分けるのに要らない欄。" if column not in codes else "行の番号。"
-                written[column.at] = {"heading": heading, "is": "ignored", "reason": self.sketch.reason(reason)}
+                written[column.at] = {
+                    "heading": heading,
+                    "is": "ignored",
+                    "reason": self.sketch.reason(reason),
+                }
                 continue
             as_measure = (
                 not spoken
@@ -349,11 +381,19 @@ class TableDraft:
         """The fewest columns that tell the rows apart: one that does alone (a code first), else all that add to it."""
         filled = {column.at: self._down(column) for column in texts}
         rows = len(self.block.rows)
-        periods = [column for column in self.columns if is_word(column.name, PERIOD_HEADINGS) and column.share(PERIOD, FIGURE) >= 0.5]
+        periods = [
+            column
+            for column in self.columns
+            if is_word(column.name, PERIOD_HEADINGS) and column.share(PERIOD, FIGURE) >= 0.5
+        ]
         keys = [self._down(column) for column in periods[:1] if column not in texts]
 
         def count(chosen: list[Column]) -> int:
-            return len(set(zip(*[*keys, *(filled[column.at] for column in chosen)], strict=True))) if chosen or keys else 1
+            return (
+                len(set(zip(*[*keys, *(filled[column.at] for column in chosen)], strict=True)))
+                if chosen or keys
+                else 1
+            )
 
         if len(texts) <= 1:
             return texts
@@ -385,7 +425,9 @@ class TableDraft:
         """Blank labels below another, that are not merged, mean the one above."""
         blank = [cell for cell in column.cells if cell.value is None and cell.merged_from is None]
         if blank and column.cells[0].value is not None and column.filled > 1:
-            self.sketch.ask(f"見出し「{column.name or '（空白）'}」の空欄は、すぐ上と同じとみなす（fillDown）。")
+            self.sketch.ask(
+                f"見出し「{column.name or '（空白）'}」の空欄は、すぐ上と同じとみなす（fillDown）。"
+            )
             return {"fillDown": True}
         return {}
 
@@ -408,7 +450,16 @@ class TableDraft:
                 self._totals_found |= set(said)
         subsets = [label for column in texts for label in column.labels() if begins(label, SUBSETS)]
         if subsets and rows:
-            rows["subsets"] = sorted({next(word for word in ("うち", "再掲", "内訳") if word in search_key(label)) for label in subsets if any(word in search_key(label) for word in ("うち", "再掲", "内訳"))}) or subsets
+            rows["subsets"] = (
+                sorted(
+                    {
+                        next(word for word in ("うち", "再掲", "内訳") if word in search_key(label))
+                        for label in subsets
+                        if any(word in search_key(label) for word in ("うち", "再掲", "内訳"))
+                    }
+                )
+                or subsets
+            )
         return rows, None
 
     def _adds_up(self, label: str, texts: list[Column], values: list[Column]) -> bool:
@@ -439,7 +490,11 @@ class TableDraft:
 
     def _rest(self, column: Column) -> tuple[str, ...]:
         """The parts of a heading that are no period."""
-        return tuple(part for part in column.heading.parts if not (period_kind(part) or period_kind(split_unit(part)[0])))
+        return tuple(
+            part
+            for part in column.heading.parts
+            if not (period_kind(part) or period_kind(split_unit(part)[0]))
+        )
 
     @staticmethod
     def _by_row(named: dict[int, dict[str, Any]]) -> bool:
@@ -462,7 +517,11 @@ class TableDraft:
                 continue
             if wide and by_row:
                 written.append(
-                    {"heading": heading, "is": "ignored", "reason": self.sketch.reason("期間の列ではない数値。")}
+                    {
+                        "heading": heading,
+                        "is": "ignored",
+                        "reason": self.sketch.reason("期間の列ではない数値。"),
+                    }
                 )
                 continue
             unit = self._unit_of(column) or self.unit
@@ -522,7 +581,10 @@ class TableDraft:
         """Unit of a row whose numbers are written with one."""
         rows = [at for at, cell in enumerate(column.cells) if take_references(fold(cell.text))[0] == label]
         units = {
-            unit for at in rows for other in self.columns if other.period and (unit := _unit_in(other.cells[at]))
+            unit
+            for at in rows
+            for other in self.columns
+            if other.period and (unit := _unit_in(other.cells[at]))
         }
         return next(iter(units)) if len(units) == 1 else None
 

@@ -17,8 +17,8 @@ from kpi_warehouse.drafting import document
 from kpi_warehouse.drafting.outside import period_in, unit_in, with_period
 from kpi_warehouse.drafting.roles import TableDraft, columns_of
 from kpi_warehouse.drafting.shapes import Block, Shape
-from kpi_warehouse.drafting.sketch import Sketch
-from kpi_warehouse.drafting.texts import FIGURE, MARK, PERIOD, SOME_YEAR, is_word
+from kpi_warehouse.drafting.sketch import GrammarError, Sketch
+from kpi_warehouse.drafting.texts import FIGURE, MARK, SOME_YEAR
 from kpi_warehouse.drafting.trial import Sample, _add, amend
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.japanese.periods import read_period
@@ -79,7 +79,10 @@ def draft_from_samples(
     sketch = Sketch(opened[0][1])
     blocks = _chosen(samples[0].book, sketch, sheet)
     _tables(sketch, blocks, title_ja)
-    readings = amend(sketch, samples, blocks)
+    try:
+        readings = amend(sketch, samples, blocks)
+    except GrammarError:
+        readings = []  # the contract's own check says in words what the grammar of layouts does not take
     _periods_read(sketch, readings)
     text = document.write(feed, title_ja, owner, names_of(paths), sketch)
     return Draft(text, sketch, samples, tuple(readings))
@@ -96,7 +99,9 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 def _shared(stems: list[str]) -> str:
     """The longest beginning that all names share, without an open bracket at its end."""
     first, last = min(stems), max(stems)
-    count = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    count = next(
+        (at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first)
+    )
     return re.split(r"[（(_\d]", first[:count])[0].strip()
 
 
@@ -231,7 +236,9 @@ def _joined(group: list[Block]) -> Block:
     first = group[0]
     if all(block.number == first.number for block in group):
         rows = [at for block in group for at in block.rows]
-        return Block(first.sheet, first.number, first.top, first.bottom, first.first, first.last, first.caption, rows)
+        return Block(
+            first.sheet, first.number, first.top, first.bottom, first.first, first.last, first.caption, rows
+        )
     return Block(
         _Stacked(group),  # type: ignore[arg-type]
         first.number,
@@ -240,7 +247,10 @@ def _joined(group: list[Block]) -> Block:
         first.first,
         first.last,
         first.caption,
-        [*first.rows, *range(len(first.sheet.rows), len(first.sheet.rows) + sum(len(each.rows) for each in group[1:]))],
+        [
+            *first.rows,
+            *range(len(first.sheet.rows), len(first.sheet.rows) + sum(len(each.rows) for each in group[1:])),
+        ],
     )
 
 
@@ -291,7 +301,9 @@ def _lines_above(block: Block, blocks: Sequence[Block]) -> list[str]:
 # -- which period
 
 
-def _period_source(sketch: Sketch, table: dict[str, Any], block: Block, lines: list[str], drafted: TableDraft) -> None:
+def _period_source(
+    sketch: Sketch, table: dict[str, Any], block: Block, lines: list[str], drafted: TableDraft
+) -> None:
     """Where the year of bare months comes from, and the period of values that have none of their own."""
     from_document = any(column.get("period") == "document" for column in table["columns"])
     bare = drafted.bare_months()
@@ -347,6 +359,3 @@ def _periods_read(sketch: Sketch, readings: Sequence[Understood]) -> None:
     axes = {name for understood in readings for row in understood.reading.rows for name in row.axes}
     if axes:
         sketch.axes = {name: axis for name, axis in sketch.axes.items() if name in axes}
-
-
-__all__ = ["Draft", "draft_from_samples", "is_word", "open_sample", "PERIOD"]

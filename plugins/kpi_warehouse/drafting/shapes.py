@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from kpi_warehouse.drafting.texts import (
     BLANK,
@@ -146,13 +147,17 @@ class Shape:
 
     def _looks_like_headings(self, at: int, figures: set[int]) -> bool:
         kinds = self.kinds[at]
-        words = [column for column in figures if column < len(kinds) and kinds[column] in (TEXT, PERIOD, FIGURE)]
+        words = [
+            column for column in figures if column < len(kinds) and kinds[column] in (TEXT, PERIOD, FIGURE)
+        ]
         return len(words) >= 2 or (len(words) == 1 and len(figures) == 1 and sum(map(bool, kinds)) >= 2)
 
     def _header(self, first: int, above: int) -> tuple[int, int, int] | None:
         """Header rows above the first row of figures, and the first body row; None where there are none."""
         bottom = first - 1
-        while bottom > above and self.blank(bottom) and first - bottom <= GAP_ROWS and not self._merged(bottom):
+        while (
+            bottom > above and self.blank(bottom) and first - bottom <= GAP_ROWS and not self._merged(bottom)
+        ):
             bottom -= 1
         if bottom <= above or (self.blank(bottom) and not self._merged(bottom)):
             return None
@@ -190,12 +195,16 @@ class Shape:
         for at in range(top - 1, above, -1):
             for column, kind in enumerate(self.kinds[at]):
                 text = self.sheet.rows[at][column].text
-                if kind in (TEXT, PERIOD) and not UNIT_LINE.search(text) and not text.startswith(("※", "注", "(注")):
+                if (
+                    kind in (TEXT, PERIOD)
+                    and not UNIT_LINE.search(text)
+                    and not text.startswith(("※", "注", "(注"))
+                ):
                     return at, column
         return None
 
 
 def _orderly(years: list[int]) -> bool:
     """Whether years stand as they do in headings: one way, none twice."""
-    steps = [after - before for before, after in zip(years, years[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(years)]
     return all(step > 0 for step in steps) or all(step < 0 for step in steps)

@@ -15,6 +15,10 @@ from kpi_warehouse.drafting.texts import USUAL_MARKS
 from kpi_warehouse.japanese.areas import Areas
 
 
+class GrammarError(ValueError):
+    """A layout that the grammar of contracts does not take."""
+
+
 @dataclass(frozen=True)
 class SketchColumn:
     """A column as the reader asks for it (`CodedColumn`)."""
@@ -85,7 +89,7 @@ class Sketch:
         """The layout as the reader takes it.
 
         Raises:
-            ValueError: the grammar of layouts does not take it; a defect of the draft.
+            GrammarError: the grammar of layouts does not take it; a defect of the draft.
         """
         wrong: list[str] = []
 
@@ -94,7 +98,7 @@ class Sketch:
 
         layout = layout_of({"layout": self.layout_yaml()}, fault)
         if wrong:
-            raise ValueError("；".join(wrong))
+            raise GrammarError("；".join(wrong))
         return layout
 
     def columns(self) -> list[CodedColumn]:

@@ -77,19 +77,15 @@ def kind_of(cell: Cell) -> int:
     value, text = cell.value, cell.text.strip()
     if value is None or not text:
         return BLANK
-    if isinstance(value, bool):
-        return TEXT
-    if isinstance(value, date):
-        return PERIOD
+    if isinstance(value, bool | date):
+        return TEXT if isinstance(value, bool) else PERIOD
     if is_plain(text):
         return FIGURE
     if fold(text) in USUAL_MARKS or text in USUAL_MARKS:
         return MARK
     if period_kind(text) is not None:
         return PERIOD
-    if not isinstance(value, str):
-        return FIGURE
-    return FIGURE if is_number(text) else TEXT
+    return FIGURE if not isinstance(value, str) or is_number(text) else TEXT
 
 
 def is_plain(text: str) -> bool:

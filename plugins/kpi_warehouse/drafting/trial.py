@@ -176,7 +176,10 @@ def _column_of(sketch: Sketch, sample: Sample, place: str) -> dict[str, Any] | N
             if matched.heading.column == at[2]:
                 for table in sketch.tables:
                     for column in table["columns"]:
-                        if column["is"] == matched.spec.kind and list(matched.spec.headings) == column["heading"]:
+                        if (
+                            column["is"] == matched.spec.kind
+                            and list(matched.spec.headings) == column["heading"]
+                        ):
                             return dict(column)
     return None
 
