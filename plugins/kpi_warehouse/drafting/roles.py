@@ -35,7 +35,8 @@ from kpi_warehouse.japanese.periods import read_period
 from kpi_warehouse.japanese.units import canonical_unit
 from kpi_warehouse.japanese.widths import Unreadable, fold, search_key
 from kpi_warehouse.readers.grid import Cell
-from kpi_warehouse.readers.layout_headers import JOIN, Heading, headings_of, split_unit, take_references
+from kpi_warehouse.japanese.signs import take_references
+from kpi_warehouse.readers.layout_headers import JOIN, Heading, headings_of, split_unit
 
 MOST_LABELS = 3000
 # More kinds of rows than this are rather places or people than measures.

@@ -16,7 +16,7 @@ from kpi_warehouse.drafting.texts import USUAL_MARKS
 from kpi_warehouse.japanese.widths import fold
 from kpi_warehouse.readers.grid import Book, Cell
 from kpi_warehouse.readers.layout import Understood, understand
-from kpi_warehouse.readers.layout_headers import take_references
+from kpi_warehouse.japanese.signs import take_references
 from kpi_warehouse.readers.layout_result import CellFault
 
 MOST_ROUNDS = 8
