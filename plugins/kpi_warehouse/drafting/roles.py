@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from kpi_warehouse.contract_document import TO_BE_CHECKED
 from kpi_warehouse.drafting.shapes import Block
 from kpi_warehouse.drafting.sketch import Sketch
 from kpi_warehouse.drafting.texts import (
@@ -32,10 +32,10 @@ from kpi_warehouse.drafting.texts import (
 )
 from kpi_warehouse.japanese.numbers import read_numbers
 from kpi_warehouse.japanese.periods import read_period
+from kpi_warehouse.japanese.signs import take_references
 from kpi_warehouse.japanese.units import canonical_unit
 from kpi_warehouse.japanese.widths import Unreadable, fold, search_key
 from kpi_warehouse.readers.grid import Cell
-from kpi_warehouse.japanese.signs import take_references
 from kpi_warehouse.readers.layout_headers import JOIN, Heading, headings_of, split_unit
 
 MOST_LABELS = 3000
@@ -131,6 +131,7 @@ class TableDraft:
         self.columns = columns_of(block)
         self.years = [column for column in self.columns if column.period]
         self.table: dict[str, Any] = {}
+        self.aliases: dict[str, str] = {}
 
     def write(self, name: str, constants: dict[str, str] | None = None) -> dict[str, Any]:
         """The table as the layout has it; axes, measures and units go into the sketch."""
@@ -142,7 +143,7 @@ class TableDraft:
         self.table = {"name": name, "year": self._year(periods), "columns": written}
         if constants:
             self.table["set"] = constants
-        rows, measures = self._row_words(labels, values)
+        rows = self._row_words(labels, values)
         named = self._labels(labels, periods, values, wide=wide)
         for column in self.columns:
             if column in values:
@@ -154,7 +155,6 @@ class TableDraft:
             written.append(one)
         totals = self._row_totals(values) if wide else self._column_total(values)
         written.extend(self._value_columns(values, totals, periods, wide=wide, by_row=self._by_row(named)))
-        del measures
         if rows:
             self.table["rows"] = rows
         if self.block.gaps:
@@ -381,7 +381,6 @@ class TableDraft:
     def _needed(self, texts: list[Column]) -> list[Column]:
         """The fewest columns that tell the rows apart: one that does alone (a code first), else all that add to it."""
         filled = {column.at: self._down(column) for column in texts}
-        rows = len(self.block.rows)
         periods = [
             column
             for column in self.columns
@@ -411,7 +410,6 @@ class TableDraft:
             without = [each for each in chosen if each is not column]
             if without and count(without) == whole:
                 chosen = without
-        del rows
         return chosen or texts[:1]
 
     def _down(self, column: Column) -> list[str]:
@@ -437,7 +435,7 @@ class TableDraft:
     def _is_total(self, label: str) -> bool:
         return label in self._totals_found
 
-    def _row_words(self, labels: list[Column], values: list[Column]) -> tuple[dict[str, Any], None]:
+    def _row_words(self, labels: list[Column], values: list[Column]) -> dict[str, Any]:
         """Rows that are totals (and are the sum of the others), subtotals and parts of another row."""
         self._totals_found: set[str] = set()
         rows: dict[str, Any] = {}
@@ -461,7 +459,7 @@ class TableDraft:
                 )
                 or subsets
             )
-        return rows, None
+        return rows
 
     def _adds_up(self, label: str, texts: list[Column], values: list[Column]) -> bool:
         """Whether the row of a total is the sum of other rows in at least one column; then the draft lets the gate check it."""
@@ -568,6 +566,8 @@ class TableDraft:
                         self.sketch.units.setdefault(code, str(own))
             if rest:
                 column["with"] = [JOIN.join(rest)]
+            if self.aliases:
+                column["unitAliases"] = self.aliases
             written.append(column)
         return written
 
@@ -579,15 +579,24 @@ class TableDraft:
         return next(iter(units)) if len(units) == 1 else None
 
     def _unit_of_row(self, column: Column, label: str) -> str | None:
-        """Unit of a row whose numbers are written with one."""
+        """The unit that the numbers of a row are mostly written with; 市 beside 市町村 is asked about."""
         rows = [at for at, cell in enumerate(column.cells) if take_references(fold(cell.text))[0] == label]
-        units = {
+        said = [
             unit
             for at in rows
             for other in self.columns
             if other.period and (unit := _unit_in(other.cells[at]))
-        }
-        return next(iter(units)) if len(units) == 1 else None
+        ]
+        if not said:
+            return None
+        most = Counter(said).most_common(1)[0][0]
+        for unit in dict.fromkeys(said):
+            if unit != most and (unit in most or most in unit):
+                self.aliases[unit] = most
+                self.sketch.ask(
+                    f"「{label}」の単位は「{most}」と「{unit}」で書かれている。同じ単位とみなす（unitAliases）。"
+                )
+        return most
 
     def _row_totals(self, values: list[Column]) -> list[Column]:
         """Columns beside the periods that are the sum of their row."""
@@ -662,6 +671,3 @@ def _sums(total: Column, parts: list[Column]) -> bool:
             return False
         compared += 1
     return compared > 0
-
-
-__all__ = ["TO_BE_CHECKED", "Column", "TableDraft", "columns_of"]

@@ -5,22 +5,25 @@ What a cell is, is the reader's word: the draft changes its layout until nothing
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kpi_warehouse.drafting.outside import line_for, unit_in
+from kpi_warehouse.drafting.outside import line_for
 from kpi_warehouse.drafting.shapes import Block
 from kpi_warehouse.drafting.sketch import Sketch
 from kpi_warehouse.drafting.texts import USUAL_MARKS
+from kpi_warehouse.japanese.signs import take_references
 from kpi_warehouse.japanese.widths import fold
 from kpi_warehouse.readers.grid import Book, Cell
 from kpi_warehouse.readers.layout import Understood, understand
-from kpi_warehouse.japanese.signs import take_references
 from kpi_warehouse.readers.layout_result import CellFault
 
 MOST_ROUNDS = 8
 LONGEST_MARK = 8
+# A text with one of these is a number that nobody can read, and no mark.
+_NUMERAL = re.compile(r"[0-9一二三四五六七八九十百千万億〇零約]")
 _STRAY = ("stray_cell",)
 _NUMBER = ("unreadable_number", "not_a_number")
 
@@ -122,7 +125,7 @@ def _add(sketch: Sketch, line: dict[str, str]) -> bool:
 def _mark(sketch: Sketch, fault: CellFault) -> bool:
     text = fault.found.strip()
     rest = take_references(text)[0] or text
-    if not text or len(rest) > LONGEST_MARK or any(sign.isdigit() for sign in fold(rest)):
+    if not text or len(rest) > LONGEST_MARK or _NUMERAL.search(fold(rest)):
         return False
     if rest in sketch.marks:
         return False
@@ -215,6 +218,3 @@ def _labels_below(heading: list[str], blocks: Sequence[Block]) -> list[str]:
             if column.name == heading[0]:
                 labels |= dict.fromkeys(column.labels())
     return list(labels)
-
-
-__all__ = ["Sample", "amend", "read", "unit_in"]

@@ -143,6 +143,8 @@ def _of_rows(reader: TableReader) -> Iterator[tuple[Place, Use]]:
             continue
         keys = {column: search_key(fold(rows[row][column].text)) for _, column in columns.labels}
         skipped = not ignored.isdisjoint(keys.values())
+        for _, heading in found.repeated:
+            yield (row, heading.column), "label"
         for kind, entries in columns.by_kind.items():
             for _, column in entries:
                 if (row, column) in left:
