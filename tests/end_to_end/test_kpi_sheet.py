@@ -71,13 +71,15 @@ def held() -> dict[str, tuple[str, str]]:
         ("K03", Answer(0.71, "R7年度"), "unit_slip", "71%のことですか"),
         ("K06", Answer(59, "R7年度"), "unit_slip", "590人/年のことですか"),
         ("K04", Answer(43_500, "R6.4～R8.3", "累計"), "unit_slip", "4,350人のことですか"),
-        ("K09", Answer(6, "R8.3月末", note="延長"), "stock_never_falls", "2025年3月31日の 8km より減っています"),
+        ("K09", Answer(6, "R8.3月末", note="延長"), "stock_never_falls", "2025年3月31日の 8kmより減っています"),
         ("K04", Answer(2090, "R6.4～R8.3", "累計"), "stock_never_falls", "より減っています"),
         ("K09", Answer(12, "R6.3月末", note="延長"), "stock_never_falls", "より多くなっています"),
         ("K01", Answer(151.2, "R7年度"), "within_bounds", "0〜100%"),
         ("D15", Answer(54, "R8.3月末"), "within_bounds", "0〜45市町村"),
         ("K06", Answer("▲580", "R7年度"), "within_bounds", "0〜人/年"),
-        ("K05", Answer(400, "R7.4～R7.10", "実績"), "open_year_is_not_final", "10月末までの値です"),
+        ("K05", Answer(400, "R7年度（10月末現在）", "実績"), "open_year_is_not_final", "10月末までの値です"),
+        ("K05", Answer(400, "R7.4～R7.10", "実績"), "period_fits_the_kind", "累計のKPIだけ"),
+        ("K05", Answer(400, "R6.4～R7.10", "年度途中"), "period_fits_the_kind", "累計のKPIだけ"),
         ("K05", Answer(760, "R7年度", "年度途中"), "open_year_is_not_final", "いつまでの値か"),
         ("K05", Answer(742, "R7年度"), "not_copied", "前回（2025年3月まで）と同じ値"),
         ("K05", Answer(931, "R7年度"), "not_copied", "目標と同じ値です"),
@@ -100,6 +102,21 @@ def test_what_a_kpi_cannot_be_waits_for_its_owner(
     # The rows of the other KPIs are taken; of this one nothing but what was known.
     assert published.opened_rows == 1
     assert rows(warehouse, f"select count(*) from raw.{KPI} where kpi_code = '{kpi}'") == [(int(kpi in R6),)]
+
+
+def test_a_part_of_a_year_may_be_written_as_divisions_do(
+    warehouse: str, sent: Callable[..., load.Published]
+) -> None:
+    sheet = {
+        "K05": Answer(400, "R7.4～R7.10", "年度途中"),
+        "K06": Answer(310, "R7年度（10月末現在）", "年度途中"),
+        "K07": Answer(1650, "R7.10月末", "年度途中"),
+        "K10": Answer(200, "R7年度（10月末）"),
+        "K01": Answer(53.0, "R7.10.31"),
+        "K02": Answer(66, "R9年度", "予定"),
+    }
+    sent(sheet, "2025-11-10")
+    assert set(held()) == {"K10"}  # a part that the sheet calls 実績
 
 
 def test_two_targets_in_one_sheet_are_no_coincidence(sent: Callable[..., load.Published]) -> None:

@@ -49,7 +49,7 @@ class Context:
         """
         keys = self._keys
         before = len(keys)
-        first = keys.setdefault((row[0], row[1], row[3], axes), row[12])
+        first = keys.setdefault((row[0], row[10], row[1], row[3], axes), row[12])
         if len(keys) == before:
             return first
         self.rows.append(row)

@@ -114,8 +114,8 @@ def unit_of_the_catalogue() -> str:
 
 
 def period_fits_the_kind() -> str:
-    """A sum belongs to a cumulative KPI and begins where it is counted from; a flow has its own kind of year; a level is that of
-    its year or of a day in it; a stock that of a day or of a year's end."""
+    """A sum belongs to a cumulative KPI and begins where it is counted from; a flow has its own kind of year, or its first months
+    if it says so (年度途中); a level is that of its year or of a day in it; a stock that of a day or of a year's end."""
     counted = f"'累計の始まりは ' || {_month('k.counted_from')} || ' です'"
     return _doubted(
         "case"
@@ -126,7 +126,8 @@ def period_fits_the_kind() -> str:
         " else k.period_kind || 'のKPIです。' || r.period_kind || 'の値とは比べられません。' end",
         "not case"
         " when k.counted_from is not null then r.period_kind = '累計' and r.period = k.counted_from"
-        " when k.accumulation = 'annual' then r.period_kind = k.period_kind"
+        " when k.accumulation = 'annual' then r.period_kind = k.period_kind or k.period_kind = '年度'"
+        f" and r.value_status = 'partial' and (r.period_kind = '時点' or r.period = make_date({_YEAR}, 4, 1))"
         " when k.accumulation = 'cumulative' then r.period_kind in (k.period_kind, '年度')"
         " else r.period_kind in (k.period_kind, '時点') end",
     )
