@@ -195,7 +195,8 @@ class TableDraft:
                 continue
             if is_word(column.name, (*NOTES, *STATUS_HEADINGS)):
                 continue
-            if column.share(FIGURE, MARK) < 0.6 or not figures:
+            across = column.period and any(other.period and other is not column for other in self.columns)
+            if not figures or (column.share(FIGURE, MARK) < 0.6 and not across):
                 continue
             if FIGURE not in column.kinds and not column.period:
                 continue

@@ -146,11 +146,10 @@ class Shape:
         return last, rows
 
     def _looks_like_headings(self, at: int, figures: set[int]) -> bool:
-        kinds = self.kinds[at]
-        words = [
-            column for column in figures if column < len(kinds) and kinds[column] in (TEXT, PERIOD, FIGURE)
-        ]
-        return len(words) >= 2 or (len(words) == 1 and len(figures) == 1 and sum(map(bool, kinds)) >= 2)
+        """Whether a row behind a gap names columns: several words, one of them over figures, and nothing else."""
+        filled = [column for column, kind in enumerate(self.kinds[at]) if kind]
+        words = all(self.kinds[at][column] in (TEXT, PERIOD, FIGURE) for column in filled)
+        return words and len(filled) >= 2 and not figures.isdisjoint(filled)
 
     def _header(self, first: int, above: int) -> tuple[int, int, int] | None:
         """Header rows above the first row of figures, and the first body row; None where there are none."""
