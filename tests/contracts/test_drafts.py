@@ -127,7 +127,7 @@ def drafted(folder: Path, sample: Path) -> tuple[int, list[str]]:
         ("インターンシップ", 9, []),
         ("県立高校半導体", 14, []),
         ("企業と学校との交流", 4, []),
-        ("私立学校", 7, []),
+        ("私立学校", 6, []),
         ("移住定住の状況", 57, []),
         # Two quantities in one cell are for a person to name.
         ("エキスポ", 4, ["C5"]),
