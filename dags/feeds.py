@@ -23,7 +23,7 @@ list of import errors says where, and the other feeds go on.
 2. `kpi feed list` shows every feed's last load; `ops.step` has every step.
 3. When the cause is gone, clear the failed task; every step may be run again at any time.
 4. To load months again: `airflow backfill create --dag-id <feed> --from-date 2024-01-01 --to-date 2024-03-31`; with the
-   parameter `force` they are pulled even where the source says nothing is newer.
+   parameter `force` they are pulled even where the source says nothing is newer, with `since` from that period on.
 
 See `docs/operations.md`.
 """
@@ -75,6 +75,11 @@ for contract in feeds_in_force(settings().contracts):
         default_args=DEFAULTS | {"owner": contract.owner},
         params={
             "force": Param(False, type="boolean", description="提供元の更新日が変わっていなくても取り直す"),
+            "since": Param(
+                "",
+                type="string",
+                description="この期間（2018-01 など）までさかのぼって読み直す。空なら直近だけ",
+            ),
         },
         tags=["feed", "e-Stat" if isinstance(contract.source, EstatSource) else "ファイル", contract.owner],
         **when(contract),

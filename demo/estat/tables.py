@@ -115,9 +115,11 @@ def time_code(period: str) -> str:
 
 
 def time_name(code: str) -> str:
-    """`2024000909` → `2024年9月`; `2024000000` → `2024年`."""
-    year, month = code[:4], int(code[-2:])
-    return f"{year}年{month}月" if month else f"{year}年"
+    """`2024000909` → `2024年9月`; `2024000709` → `2024年7～9月`; `2024000000` → `2024年`; `2024100000` → `2024年度`."""
+    year, first, last = code[:4], int(code[6:8]), int(code[8:])
+    if not last:
+        return f"{year}年度" if code[4] == "1" else f"{year}年"
+    return f"{year}年{last}月" if first == last else f"{year}年{first}～{last}月"
 
 
 def periods(first: str, last: str) -> list[str]:

@@ -10,6 +10,7 @@ Source: Open Data Contract Standard 3.2, https://bitol-io.github.io/open-data-co
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -18,7 +19,10 @@ from kpi_warehouse.contract_form import Form
 from kpi_warehouse.contract_layout import Layout
 from kpi_warehouse.errors import ContractError
 from kpi_warehouse.japanese.areas import Areas
+from kpi_warehouse.readers.estat_time import Cycle
 
+# The column of a departmental feed that closes the period of a value; e-Stat's periods end by their kind.
+PERIOD_END = "period_end"
 Severity = Literal["critical", "warning", "info"]
 Scope = Literal["table", "rows"]
 
@@ -71,13 +75,20 @@ class FixedAxis:
 
 @dataclass(frozen=True)
 class EstatSource:
-    """Where an e-Stat feed comes from. `first_period` is ``YYYY-MM``; `reread_months` counts months before the newest."""
+    """Where an e-Stat feed comes from.
+
+    `cycle` is what one period of the table is, `first_period` the first day of the first one. `reread_months` says how far
+    before the newest period known the table is read again for revisions, `published_after_days` how long after the end of a
+    period it is published at the earliest.
+    """
 
     table_id: str
     stats_code: str
     title_holds: tuple[str, ...]
-    first_period: str
+    cycle: Cycle
+    first_period: date
     reread_months: int
+    published_after_days: int
     fixed_axes: tuple[FixedAxis, ...]
     place_columns: ClassVar[dict[str, str]] = {"source_page": "integer not null"}
 
@@ -96,8 +107,8 @@ class FileSource:
     """How the file of a division is recognised and read.
 
     `url` None means that the file is dropped into the inbox. `revisions` says what happens to a changed value that was
-    accepted as actual: ``ask`` holds it until it is released, ``accept`` takes it as a new version. `form` is what its template
-    prints; None where none is handed out. `not_personal`: headings that look like personal data and are none.
+    accepted as actual: ``ask`` holds it until it is released, ``accept`` takes it as a new version. `covers` says what a
+    delivery speaks of: of all there is of its ``periods``, or of its ``rows`` alone. `form` is what its template prints; None where none is handed out. `not_personal`: headings that look like personal data and are none.
     """
 
     file_names: tuple[str, ...]
@@ -107,6 +118,7 @@ class FileSource:
     records: str
     url: str | None
     revisions: Literal["ask", "accept"]
+    covers: Literal["periods", "rows"]
     layout: Layout
     form: Form | None = None
     not_personal: tuple[str, ...] = ()
@@ -170,8 +182,13 @@ class Contract:
 
     @property
     def period(self) -> Column:
-        """The column that says which month a row speaks of."""
+        """The column that says on which day the period of a row begins."""
         return self.key[0]
+
+    @property
+    def period_names(self) -> tuple[str, str]:
+        """The columns that hold the first and the last day of a row's period; the same one twice where only its start is said."""
+        return self.period.name, PERIOD_END if PERIOD_END in self.key_names else self.period.name
 
     @property
     def axes(self) -> tuple[Column, ...]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 from kpi_warehouse.contract import (
+    PERIOD_END,
     Column,
     Contract,
     EstatSource,
@@ -26,6 +28,7 @@ from kpi_warehouse.contract_file import ContractFile, Key, bytes_of
 from kpi_warehouse.contract_form import form_of
 from kpi_warehouse.contract_layout import layout_of
 from kpi_warehouse.japanese.areas import KINDS, AreaKind, Areas, areas
+from kpi_warehouse.readers.estat_time import CYCLES, Cycle
 from kpi_warehouse.settings import settings
 
 # logicalType → the physicalTypes it may have; never float, so that a number is published as it was delivered.
@@ -40,12 +43,13 @@ SEVERITIES = ("critical", "warning", "info")
 SCOPES = ("table", "rows")
 FORMATS = ("workbook", "delimited", "json")
 REVISIONS = ("ask", "accept")
+COVERS = ("periods", "rows")
 # What only a person knows is marked so in a draft.
 TO_BE_CHECKED = "（要確認）"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 # What a file says of every value beside the value itself; the same for all departmental feeds, so no contract repeats it.
+# The period of a value has a start, which the contract declares, and an end: both belong to its key.
 MEASURE_COLUMNS = (
     ("value_mark", "記号", "text", "数値の代わりに書かれた記号。意味は契約の marks にある。"),
     ("value_text", "原文", "text", "セルに書かれたままの文字。"),
@@ -57,7 +61,12 @@ MEASURE_COLUMNS = (
         "text",
         "actual 実績、partial 年度途中、planned 予定、target 目標、not_applicable 対象外など。",
     ),
-    ("period_end", "期間の末日", "date", "値が及ぶ期間の最後の日。"),
+    (
+        PERIOD_END,
+        "期間の末日",
+        "date",
+        "値が及ぶ期間の最後の日。初日とともにキーをなす。ある日の値では初日と同じ。",
+    ),
     ("note", "注記", "text", "セルに付された注記。"),
     ("public_on", "公表日", "date", "この日まで公表しない、と提供に書かれた日。空なら指定なし。"),
 )
@@ -217,7 +226,7 @@ class _Document:
                 here, keys[0].name if keys else None, "最初の primaryKey が日付の列（対象期間）であること"
             )
         for column in keys[1:]:
-            if not column.codes:
+            if not column.codes and column.name != PERIOD_END:
                 self.file.fault(here, column.name, "キー列の enum（閉じたコード表）")
         if len(measured) != 1:
             self.file.fault(here, [column.name for column in measured], "marks を持つ値の列がちょうどひとつ")
@@ -283,6 +292,8 @@ class _Document:
             file.fault(at("format"), custom.get("format"), " / ".join(FORMATS))
         if custom.get("revisions", "ask") not in REVISIONS:
             file.fault(at("revisions"), custom.get("revisions"), " / ".join(REVISIONS))
+        if custom.get("covers", "periods") not in COVERS:
+            file.fault(at("covers"), custom.get("covers"), " / ".join(COVERS))
 
         def fault(key: Key, found: object, expected: str) -> None:
             file.fault((*at(str(key[0])), *key[1:]), found, expected)
@@ -296,6 +307,7 @@ class _Document:
             records=str(custom.get("records", "")),
             url=custom.get("url"),
             revisions=custom.get("revisions", "ask"),
+            covers=custom.get("covers", "periods"),
             layout=layout,
             form=form_of(custom, layout, fault),
             not_personal=self._not_personal(custom),
@@ -348,18 +360,35 @@ class _Document:
                 self.file.fault(at(name), custom.get(name), f"{name}（引用符で囲んだ文字列）")
         if not custom.get("titleHolds"):
             self.file.fault(at("titleHolds"), None, "titleHolds（表題に含まれるべき語の並び）")
-        if not _PERIOD.fullmatch(str(custom.get("firstPeriod"))):
-            self.file.fault(at("firstPeriod"), custom.get("firstPeriod"), "firstPeriod：YYYY-MM")
+        cycle = self._cycle()
+        first = cycle.read(str(custom.get("firstPeriod")))
+        if first is None:
+            self.file.fault(at("firstPeriod"), custom.get("firstPeriod"), f"firstPeriod：{cycle.form}")
+        after = custom.get("publishedAfterDays", 0)
+        if not isinstance(after, int) or after < 0:
+            self.file.fault(at("publishedAfterDays"), after, "publishedAfterDays：0 以上の日数")
+            after = 0
         return EstatSource(
             table_id=str(custom.get("statsDataId")),
             stats_code=str(custom.get("statsCode")),
             title_holds=tuple(custom.get("titleHolds") or ()),
-            first_period=str(custom.get("firstPeriod")),
+            cycle=cycle,
+            first_period=first or date.min,
             reread_months=int(custom.get("rereadMonths", 3)),
+            published_after_days=after,
             fixed_axes=tuple(
                 FixedAxis(axis["axisHolds"], axis["code"]) for axis in custom.get("fixedAxes", [])
             ),
         )
+
+    def _cycle(self) -> Cycle:
+        """What one period of the table is: the `periodKind` of the column that says which period a row speaks of."""
+        properties = self.document["schema"][0].get("properties") or [{}]
+        kind = _custom(properties[0]).get("periodKind")
+        if kind not in CYCLES:
+            here = ("schema", 0, "properties", 0, "customProperties")
+            self.file.fault(here, kind, f"periodKind：{' / '.join(CYCLES)}")
+        return CYCLES.get(str(kind), CYCLES["月"])
 
     def _sla(self) -> Sla:
         properties = {entry.get("property"): entry for entry in self.document["slaProperties"]}
@@ -373,7 +402,8 @@ class _Document:
 
 
 def _measure_column(name: str, label_ja: str, sql_type: str, description_ja: str) -> Column:
-    return Column(name, label_ja, None, sql_type, False, False, description_ja, None, {}, {}, None)
+    is_key = name == PERIOD_END
+    return Column(name, label_ja, None, sql_type, is_key, is_key, description_ja, None, {}, {}, None)
 
 
 def _custom(element: dict[str, Any]) -> dict[str, Any]:

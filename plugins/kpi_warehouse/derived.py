@@ -184,8 +184,8 @@ def _how_it_comes(contract: Contract) -> str:
     if isinstance(source, EstatSource):
         return (
             f"- e-Stat 統計表 {source.table_id}\n"
-            f"- 取込：毎月（cron `{sla.cron}`、{sla.timezone}）、公表を最大 {sla.wait_days} 日待つ\n"
-            f"- 最初の月：{source.first_period}、毎回さかのぼる月数：{source.reread_months}\n"
+            f"- 期間の種類：{source.cycle.kind}、取込：cron `{sla.cron}`（{sla.timezone}）、公表を最大 {sla.wait_days} 日待つ\n"
+            f"- 最初の期間：{source.cycle.name(source.first_period)}、毎回さかのぼる月数：{source.reread_months}\n"
         )
     place = (
         f"取得先：{source.url}"

@@ -95,6 +95,7 @@ def _place(sample: Path) -> tuple[int, str]:
 def _try(contract: Contract, source: FileSource, sample: Path) -> Outcome:
     """Hand one sample in, and load it."""
     from kpi_warehouse import load
+    from kpi_warehouse.file_outcome import NEXT_STEP
     from kpi_warehouse.sources.inbox_receive import hand_in
     from kpi_warehouse.warehouse.connection import connect
 
@@ -113,7 +114,11 @@ def _try(contract: Contract, source: FileSource, sample: Path) -> Outcome:
             marked, message = (row[0], row[1] or "") if row else (0, "")
     except KpiError as error:
         # Where the slip was is of no use: the folder is gone.
-        told = [line for line in error.message_ja.splitlines() if not line.startswith("差し戻し票")]
+        told = [
+            line
+            for line in error.message_ja.splitlines()
+            if line != NEXT_STEP and not line.startswith("差し戻し票")
+        ]
         state, message = error.code, "\n".join(told)
     outcome = Outcome(sample.name, state, rows, held, marked, message, None)
     return Outcome(**{**asdict(outcome), "expected_ja": _missed(outcome, source)})

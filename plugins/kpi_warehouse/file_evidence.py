@@ -3,16 +3,17 @@ source says where a rule of the contract compared with one."""
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import psycopg
 from psycopg import sql
 
-from kpi_warehouse.contract import Contract
+from kpi_warehouse.contract import PERIOD_END, Contract
 from kpi_warehouse.gate.identities import Evidence
 from kpi_warehouse.gate.verdict import Finding
 from kpi_warehouse.readers.corrected import key_of
@@ -65,7 +66,10 @@ def _last_year(
     accepted = {tuple(str(part) for part in row[:-1]): Decimal(row[-1]) for row in found}
     evidence: dict[str, Evidence] = {}
     for row in rows if accepted else ():
-        key = key_of(row) | {contract.period.name: _year_before(row.period).isoformat()}
+        key = key_of(row) | {
+            contract.period.name: _year_before(row.period).isoformat(),
+            PERIOD_END: _year_before(row.period_end).isoformat(),
+        }
         last_year = accepted.get(tuple(key[name] for name in contract.key_names))
         if last_year is not None and row.source_cell not in evidence:
             evidence[row.source_cell] = Evidence(last_year=last_year)
@@ -73,4 +77,7 @@ def _last_year(
 
 
 def _year_before(day: date) -> date:
-    return day.replace(year=day.year - 1, day=28 if (day.month, day.day) == (2, 29) else day.day)
+    """The same day a year before; of the last day of a month the last day of that month."""
+    if (day + timedelta(days=1)).month != day.month:
+        return day.replace(year=day.year - 1, day=monthrange(day.year - 1, day.month)[1])
+    return day.replace(year=day.year - 1)

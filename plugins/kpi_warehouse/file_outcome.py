@@ -31,6 +31,11 @@ from kpi_warehouse.warehouse.deliveries import Delivery, find_delivery, settle
 from kpi_warehouse.warehouse.landing import Landing
 from kpi_warehouse.warehouse.ledger import Step
 
+NEXT_STEP = (
+    "直したファイルを受付フォルダーに入れてください（同じ名前でかまいません）。"
+    "ファイルが正しく、取り込み方の定義のほうを直したときは、同じファイルをもう一度入れてください。"
+)
+
 
 def sent_back(
     current: Step, contract: Contract, error: GateRejected, findings: list[Finding] | None = None
@@ -67,6 +72,7 @@ def sent_back(
         error.message_ja,
         *(f"・提案　{proposal.message_ja}" for proposal in proposed),
         f"差し戻し票：{place}",
+        NEXT_STEP,
     ]
     connection.commit()
     settle(delivery.delivery_id, "rejected", "\n".join(told), load_id=load_id)
@@ -97,7 +103,8 @@ def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
     )
     # The values' digest tells a file that was only saved again from one that says something else.
     digest = current.connection.execute(
-        "select string_agg(period || ':' || digest, ' ' order by period) from ops.load_period where load_id = %s",
+        "select string_agg(period || '/' || period_end || ':' || digest, ' ' order by period, period_end)"
+        " from ops.load_period where load_id = %s",
         [current.load_id],
     ).fetchone()
     settle(

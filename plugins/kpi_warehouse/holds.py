@@ -28,6 +28,7 @@ class Held:
     load_id: int
     feed: str
     period: date
+    period_end: date
     row: dict[str, Any]
     expectation: str
     reason_ja: str
@@ -35,7 +36,7 @@ class Held:
     state: str
 
 
-COLUMNS = "held_id, load_id, feed, period, row, expectation, reason_ja, source_ref, state"
+COLUMNS = "held_id, load_id, feed, period, period_end, row, expectation, reason_ja, source_ref, state"
 
 
 def held_rows(feed: str | None = None) -> list[Held]:
@@ -131,5 +132,6 @@ def _publish(connection: psycopg.Connection, held: Held) -> None:
     embargo.note(connection, contract, load_id)
     # What is accepted is no longer what was delivered as a whole, so the period is looked at again next time.
     connection.execute(
-        "delete from ops.period_digest where feed = %s and period = %s", [held.feed, held.period]
+        "delete from ops.period_digest where feed = %s and period = %s and period_end = %s",
+        [held.feed, held.period, held.period_end],
     )

@@ -22,8 +22,8 @@ from kpi_warehouse.gate.verdict import Verdict
 from kpi_warehouse.readers.estat_pages import LandedPage, share_borders, stage_pages
 from kpi_warehouse.settings import settings
 from kpi_warehouse.sources.estat import EstatClient
-from kpi_warehouse.sources.estat_plan import make_plan, months_between
-from kpi_warehouse.sources.estat_pull import accepted_months, land_pages, nothing_newer, same_bytes
+from kpi_warehouse.sources.estat_plan import make_plan, period_named
+from kpi_warehouse.sources.estat_pull import accepted_periods, land_pages, nothing_newer, same_bytes
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.corrections import settle_corrections
 from kpi_warehouse.warehouse.history import (
@@ -77,6 +77,12 @@ def contract_of(feed: str) -> Contract:
     return find_contract(settings().contracts, feed)
 
 
+def period_of(feed: str, text: str) -> date | None:
+    """First day of the period that a text names in a feed's cycle; None where it names none, or the feed comes as files."""
+    source = contract_of(feed).source
+    return source.cycle.read(text) if isinstance(source, EstatSource) else None
+
+
 def run(
     feed: str,
     period: str | None = None,
@@ -110,8 +116,8 @@ def fetch(
     """Bytes → landing. Pulls the month, the months before it that were never accepted, and those re-read for revisions.
 
     Args:
-        period: the month expected, `YYYY-MM`; None is the newest the source has.
-        since: read again from this month on, `YYYY-MM`; None is as far back as revisions are looked for.
+        period: the period expected, `YYYY-MM` or as its cycle is written; None is the newest the source has.
+        since: read again from this period on; None is as far back as revisions are looked for.
         force: pull although the source says nothing is newer.
         run_ref: name of the run; the same run continues its own load.
 
@@ -119,7 +125,7 @@ def fetch(
         SourceUnavailable, SourceRefused, SourceChanged, StorageFailed: see `kpi_warehouse.errors`.
     """
     contract = contract_of(feed)
-    asked = date.fromisoformat(f"{period}-01") if period else None
+    asked = period_named(contract, period) if period and isinstance(contract.source, EstatSource) else None
     with connect() as connection:
         load_id = open_load(
             contract, period=asked, trigger=trigger, run_ref=run_ref, forced=force, on=connection
@@ -135,7 +141,7 @@ def _fetch_pages(
 ) -> Fetched:
     client = EstatClient.from_settings(settings())
     table = client.describe(estat_source(contract).table_id)
-    accepted = accepted_months(current.connection, contract)
+    accepted = accepted_periods(current.connection, contract)
     plan = make_plan(contract, table, period, accepted, since)
     if plan.waiting:
         current.update(state="waiting")
@@ -143,8 +149,8 @@ def _fetch_pages(
         return Fetched(current.load_id, "waiting", plan.message_ja)
     current.update(
         requested_period=plan.period,
-        period_from=plan.months[0],
-        period_to=plan.months[-1],
+        period_from=plan.periods[0],
+        period_to=plan.periods[-1],
         source_updated_on=table.updated_on,
     )
     if not force and nothing_newer(current.connection, contract, plan, table.updated_on):
@@ -153,7 +159,8 @@ def _fetch_pages(
     if not force and same_bytes(current.connection, contract, current.load_id):
         return _unchanged(current, "前回と同じ内容（同じバイト列）です。")
     current.update(state="fetched")
-    received = f"{plan.months[0]:%Y-%m}〜{plan.months[-1]:%Y-%m} を受け取りました。"
+    name = estat_source(contract).cycle.name
+    received = f"{name(plan.periods[0])}〜{name(plan.periods[-1])} を受け取りました。"
     return Fetched(current.load_id, "fetched", received)
 
 
@@ -206,7 +213,8 @@ def _stage(connection: psycopg.Connection, load: dict[str, Any]) -> int:
         current.update(verdict=None, staged_rows=None)
         current.connection.commit()
         if isinstance(contract.source, EstatSource):
-            periods = [f"{month:%Y-%m}" for month in months_between(load["period_from"], load["period_to"])]
+            cycle = contract.source.cycle
+            periods = cycle.between(load["period_from"], load["period_to"])
             rows = stage_pages(contract, load_id, periods, pages, settings().stage_processes)
         else:
             from kpi_warehouse.file_outcome import sent_back
@@ -252,7 +260,7 @@ def _gate(connection: psycopg.Connection, contract: Contract, load_id: int) -> V
             current.connection,
             contract,
             load_id,
-            asked=months_between(load["period_from"], load["period_to"]),
+            asked=_periods_asked(current.connection, contract, load),
             declared_rows=load["declared_rows"],
             staged_rows=load["staged_rows"],
         )
@@ -275,6 +283,16 @@ def _gate(connection: psycopg.Connection, contract: Contract, load_id: int) -> V
                 error = sent_back(current, contract, error, verdict.broken)
             raise error
     return verdict
+
+
+def _periods_asked(connection: psycopg.Connection, contract: Contract, load: dict[str, Any]) -> list[date]:
+    """The periods that must be in a delivery of e-Stat: of months every one, of longer periods those accepted before."""
+    if not isinstance(contract.source, EstatSource):
+        return []
+    first, last, cycle = load["period_from"], load["period_to"], contract.source.cycle
+    if cycle.months == 1:
+        return cycle.between(first, last)
+    return sorted(each for each in accepted_periods(connection, contract) if first <= each <= last)
 
 
 def _stage_intact(connection: psycopg.Connection, load: dict[str, Any], contract: Contract) -> bool:
@@ -308,8 +326,12 @@ def _record_periods(current: Step, periods: list[PeriodDigest]) -> None:
     current.connection.execute("delete from ops.load_period where load_id = %s", [current.load_id])
     with current.connection.cursor() as cursor:
         cursor.executemany(
-            "insert into ops.load_period (load_id, period, rows, digest, changed) values (%s, %s, %s, %s, %s)",
-            [(current.load_id, entry.period, entry.rows, entry.digest, entry.changed) for entry in periods],
+            "insert into ops.load_period (load_id, period, period_end, rows, digest, changed)"
+            " values (%s, %s, %s, %s, %s, %s)",
+            [
+                (current.load_id, entry.period, entry.period_end, entry.rows, entry.digest, entry.changed)
+                for entry in periods
+            ],
         )
 
 

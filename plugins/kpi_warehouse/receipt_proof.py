@@ -8,7 +8,6 @@ from typing import Any
 
 from kpi_warehouse.contract import EstatSource, find_contract
 from kpi_warehouse.errors import KpiError
-from kpi_warehouse.readers.estat_json import month_code
 from kpi_warehouse.receipt import DEFINITIONS, Row, Trail
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.landing import Landing
@@ -32,7 +31,7 @@ def verify(receipt: Trail) -> int:
             }
             pages = {row.sha256: _estat_cells(bodies[row.sha256]) for row in rows}
             for row in rows:
-                wanted = codes | {"@time": month_code(f"{row.period:%Y-%m}")}
+                wanted = codes | {"@time": contract.source.cycle.code(row.period)}
                 found = [cell["$"] for cell in pages[row.sha256] if wanted.items() <= cell.items()]
                 stated = str(row.value) if row.value is not None else row.mark
                 _compare(receipt, row, f"ページ {row.page}", found, str(stated))

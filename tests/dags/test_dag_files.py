@@ -36,7 +36,7 @@ FILES = [
     "uij_turn",
     "vacant_house_support",
 ]
-DAGS = sorted([*FEEDS, *FILES, "drill", "embargo", "maintenance", "marts", "publication"])
+DAGS = sorted([*FEEDS, *FILES, "drill", "embargo", "maintenance", "marts", "publication", "reread"])
 KNOWN: dict[str, Contract] = {contract.feed: contract for contract in contracts(settings().contracts)}
 TOKYO = "Asia/Tokyo"
 
@@ -282,7 +282,7 @@ def contracts_in(folder: Path, **changed: tuple[str, str]) -> Path:
 def test_a_draft_has_no_dag_and_marts_does_not_listen_to_it(read_dags: Any, tmp_path: Path) -> None:
     bag = read_dags(contracts_in(tmp_path, **{FLOWS: ("status: active", "status: draft")}))
     assert bag.import_errors == {}
-    assert sorted(bag.dags) == ["drill", "embargo", MOVES, "maintenance", "marts", "publication"]
+    assert sorted(bag.dags) == ["drill", "embargo", MOVES, "maintenance", "marts", "publication", "reread"]
     assert [asset.name for asset in bag.dags["marts"].timetable.asset_condition.objects] == [MOVES]
 
 
@@ -303,7 +303,7 @@ def test_a_typo_in_a_contract_is_an_import_error_with_file_and_line_and_stops_th
     line = next(number for number, text in enumerate(wrong.read_text("utf-8").splitlines(), 1) if new in text)
 
     bag = read_dags(folder)
-    assert sorted(bag.dags) == ["drill", "embargo", MOVES, "maintenance", "marts", "publication"]
+    assert sorted(bag.dags) == ["drill", "embargo", MOVES, "maintenance", "marts", "publication", "reread"]
     assert list(bag.import_errors) == ["contracts.py"]
     shown = bag.import_errors["contracts.py"]
     assert f"{wrong}:" in shown
@@ -376,3 +376,13 @@ def test_parsing_imports_nothing_heavy(tmp_path: Path) -> None:
     assert int(count) == len(DAGS)
     assert "kpi_warehouse" in found
     assert HEAVY & set(found) == set()
+
+
+def test_once_a_quarter_every_e_stat_feed_is_read_again_from_its_first_period(dagbag: DagBag) -> None:
+    dag = dagbag.dags["reread"]
+    assert sorted(dag.task_dict) == sorted(FEEDS)
+    for feed in FEEDS:
+        task = dag.get_task(feed)
+        first = KNOWN[feed].source.first_period
+        assert (task.trigger_dag_id, task.conf) == (feed, {"since": f"{first:%Y-%m}"})
+        assert set(task.conf) <= set(dagbag.dags[feed].params)

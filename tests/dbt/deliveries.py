@@ -175,9 +175,9 @@ class Deliveries:
     def hold_row(self, feed: str, period: date, load_id: int) -> None:
         """One row waiting in `ops.held_row`."""
         self.connection.execute(
-            "insert into ops.held_row (load_id, feed, period, row, expectation, reason_ja, source_ref)"
-            " values (%s, %s, %s, '{}', 'movers_not_negative', '負の値', 'test')",
-            [load_id, feed, period],
+            "insert into ops.held_row (load_id, feed, period, period_end, row, expectation, reason_ja, source_ref)"
+            " values (%s, %s, %s, %s, '{}', 'movers_not_negative', '負の値', 'test')",
+            [load_id, feed, period, period],
         )
 
     def _replace(

@@ -79,5 +79,7 @@ def test_a_file_is_handed_in_by_command_whatever_it_is_called(
     shown = CliRunner().invoke(app, ["load", FEED, "--file", str(sample)])
     assert shown.exit_code == 0 and "published" in shown.output, shown.output
     assert rows(warehouse, f"select count(*) from raw.{FEED}") == [(4,)]
-    assert CliRunner().invoke(app, ["load", FEED, "--file", str(sample)]).exit_code == 1, "the name is taken"
+    again = CliRunner().invoke(app, ["load", FEED, "--file", str(sample)])
+    assert again.exit_code == 0 and "と同じ内容です" in again.output, again.output
+    assert rows(warehouse, f"select count(*) from ops.delivery where feed = '{FEED}'") == [(1,)]
     assert CliRunner().invoke(app, ["load", "estat_migration_monthly", "--file", str(sample)]).exit_code == 1

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -37,7 +39,7 @@ def read(text: bytes, size: int) -> tuple[str, int]:
     def pieces() -> Iterator[bytes]:
         return (text[at : at + size] for at in range(0, len(text), size))
 
-    blocks = list(PageReader(FLOWS, ["2024-09"]).read(pieces, 7))
+    blocks = list(PageReader(FLOWS, [date(2024, 9, 1)]).read(pieces, 7))
     return b"".join(block.copy_text for block in blocks).decode(), sum(block.rows for block in blocks)
 
 
@@ -125,3 +127,24 @@ def test_rows_behind_a_second_list_are_refused() -> None:
     assert read(text, 100_000)[1] == 1, "of two lists of one name JSON takes the last"
     with pytest.raises(UnreadableValue):
         read(text, 150)
+
+
+def test_a_decimal_is_a_number_where_the_contract_says_so_and_a_mark_where_it_counts_persons() -> None:
+    numeric = replace(
+        FLOWS, columns=tuple(replace(c, sql_type="numeric") if c.marks else c for c in FLOWS.columns)
+    )
+    for contract, cells in ((numeric, "1.60\t\\N"), (FLOWS, "\\N\t1.60")):
+        (block,) = PageReader(contract, [date(2024, 9, 1)]).read(lambda: iter([page([cell("1.60")])]), 1)
+        assert cells in block.copy_text.decode()
+
+
+def test_a_unit_that_belongs_to_a_code_is_held_against_that_code() -> None:
+    columns = tuple(
+        replace(c, units={"02000": "千人"}) if c.source_name == "area" else replace(c, unit=None)
+        for c in FLOWS.columns
+    )
+    reader = PageReader(replace(FLOWS, columns=columns), [date(2024, 9, 1)])
+    fine = [cell("1", **{"@unit": "千人"}), cell("2", area="03000", **{"@unit": "世帯"})]
+    assert sum(block.rows for block in reader.read(lambda: iter([page(fine)]), 1)) == 2
+    with pytest.raises(UnreadableValue, match=r"area_code 02000 の単位.*「人」.*「千人」"):
+        list(reader.read(lambda: iter([page([cell("1")])]), 1))

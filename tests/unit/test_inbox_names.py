@@ -15,6 +15,7 @@ from kpi_warehouse.sources.inbox_names import (
     match_name,
     match_properties,
     name_fault,
+    names_ja,
     readable_name,
 )
 from tests.unit.inbox_places import FEEDS, Feed, Source
@@ -49,7 +50,7 @@ def test_what_people_add_on_sending_again_is_no_part_of_the_name(raw: str) -> No
 @pytest.mark.parametrize("raw", ["月報告.xlsx", "昨年の月報.xlsx", "最終.xlsx", "月報.csv"])
 def test_another_name_belongs_to_none(raw: str) -> None:
     message = match_name(given_name(raw), STRICT)
-    assert isinstance(message, str) and "月報（企画課）：月報.xlsx" in message
+    assert isinstance(message, str) and "月報（企画課）：「月報.xlsx」" in message
 
 
 def test_a_name_that_fits_two_contracts_is_sent_back_with_both() -> None:
@@ -109,3 +110,18 @@ def test_any_name_is_matched_or_explained(raw: str) -> None:
     assert isinstance(outcome, Feed) or outcome
     assert readable_name(given) == name or any("\ud800" <= sign <= "\udfff" for sign in raw)
     assert readable_name(name) == name or any("\ud800" <= sign <= "\udfff" for sign in raw)
+
+
+@pytest.mark.parametrize(
+    ("globs", "said"),
+    [
+        (("*実績*.xlsx", "*実績*.xls"), "「実績」を含む名前（.xlsx・.xls）"),
+        (("月報*.csv",), "「月報」で始まる名前（.csv）"),
+        (("月報.xlsx",), "「月報.xlsx」"),
+        (("*空家*相談*.ods",), "「空家」と「相談」を含む名前（.ods）"),
+        (("*",), "どの名前でも"),
+        (("R?_[0-9]月報.csv", "*移住*"), "「R」と「_」と「月報」を含む名前（.csv）、「移住」を含む名前"),
+    ],
+)
+def test_globs_are_said_in_words(globs: tuple[str, ...], said: str) -> None:
+    assert names_ja(globs) == said

@@ -1,14 +1,34 @@
 -- What divisions delivered, without the counts of people that are too small to be shown.
 --
+-- Of a year, a month or an event only what reaches furthest is shown: the full year takes the place of its
+-- first half, and what has happened that of what was planned. Sums that run on have a figure for every end.
+--
 -- A small count is hidden (1 … below − 1; 0 tells of nobody). Its group's total may be known, so larger
 -- counts of the group are hidden with it, the smallest first, until the hidden ones sum up to what every
 -- small value would allow: small counts × (below − 1) + below. Whoever subtracts what is shown from the
 -- total then cannot rule out any small value.
 with
 
+accepted as (
+
+    select
+        *,
+        row_number() over (
+            partition by feed, measure_code, breakdown, period_kind, period_start
+            order by
+                value_status in ('planned', 'target') asc,
+                case when period_kind <> 'イベント' then period_end end desc,
+                loaded_at desc,
+                period_end desc
+        ) as nearer_than
+    from {{ ref('stg_files__measures') }}
+
+),
+
 delivered as (
 
-    select * from {{ ref('stg_files__measures') }}
+    select * from accepted
+    where nearer_than = 1 or period_kind in ('累計', '時点')
 
 ),
 

@@ -31,7 +31,7 @@ from kpi_warehouse.warehouse.server import EmbeddedServer
 
 # A slow, busy machine needs two minutes; a part that ends is noticed at once.
 START_SECONDS = 300
-SERVING = ("marts", "embargo", "publication", "maintenance", "drill")
+SERVING = ("marts", "embargo", "publication", "maintenance", "reread", "drill")
 MADE_HERE = ("airflow", "dbt", "run", "logs", "landing", "returned", "mailbox", "publication", "postgres")
 MADE_FILES = ("stack.lock", "stack.json", "stack-secrets.json", "airflow-passwords.json", "airflow-schema")
 # In the environment of a stack that was started for one run.

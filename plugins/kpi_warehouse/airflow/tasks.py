@@ -123,6 +123,7 @@ def wire(contract: Contract) -> None:
         fetched = load.fetch(
             feed,
             run.partition_key,
+            since=context["params"].get("since") or None,
             force=bool(context["params"].get("force")),
             trigger="airflow",
             run_ref=f"{run.dag_id}/{run.run_id}",

@@ -205,7 +205,7 @@ def _know(connection: psycopg.Connection, contract: Contract) -> None:
 
 
 def _overdue(connection: psycopg.Connection) -> Iterator[Trouble]:
-    """Months of e-Stat that a load waits for longer than the contract allows, whatever became of Airflow's own deadline."""
+    """Periods of e-Stat that a load waits for longer than the contract allows, whatever became of Airflow's own deadline."""
     for contract in feeds_that_can_be_read():
         if not isinstance(contract.source, EstatSource):
             continue
@@ -215,7 +215,7 @@ def _overdue(connection: psycopg.Connection) -> Iterator[Trouble]:
             [contract.feed, contract.sla.wait_days],
         ).fetchall()
         for load_id, period in rows:
-            told = f"{contract.title_ja} {period:%Y年%-m月}分が、期限を過ぎても公表されていません。"
+            told = f"{contract.title_ja} {contract.source.cycle.words(period)}分が、期限を過ぎても公表されていません。"
             yield Trouble("not_published", told, contract.feed, period, code="load.overdue", load_id=load_id)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import psycopg
+from croniter import croniter
 from psycopg.types.json import Jsonb
 
 from kpi_warehouse import clock
@@ -156,20 +157,23 @@ def _lost_workers(connection: psycopg.Connection, book: AirflowBook) -> Iterator
 
 
 def _never_asked(connection: psycopg.Connection) -> Iterator[Trouble]:
-    """Months of e-Stat past their due day that no run has asked for: a DAG that is paused, a schedule that did not fire."""
+    """Periods of e-Stat past their due day that no run has asked for: a DAG that is paused, a schedule that did not fire."""
     for contract in feeds_that_can_be_read():
         if not isinstance(contract.source, EstatSource):
             continue
         asked = last_due_tick(contract, clock.now().astimezone(ZoneInfo(contract.sla.timezone)))
         if asked is None:
             continue
-        month = (asked.date().replace(day=1) - timedelta(days=1)).replace(day=1)
+        # As the DAG's timetable has it: a run expects the period in which the schedule came round before.
+        cycle = contract.source.cycle
+        before: datetime = croniter(contract.sla.cron, asked).get_prev(datetime)
+        period = cycle.containing(before.date())
         row = connection.execute(
             "select exists (select from ops.load where feed = %(feed)s and opened_at < %(asked)s)"
             " and not exists (select from ops.load where feed = %(feed)s"
-            " and (requested_period = %(month)s or %(month)s between period_from and period_to or opened_at >= %(asked)s))",
-            {"feed": contract.feed, "asked": asked, "month": month},
+            " and (requested_period = %(period)s or %(period)s between period_from and period_to or opened_at >= %(asked)s))",
+            {"feed": contract.feed, "asked": asked, "period": period},
         ).fetchone()
         if row == (True,):
-            told = f"{contract.title_ja} {month:%Y年%-m月}分を取りに行く処理が始まっていません。DAG が止められていないか確かめてください。"
-            yield Trouble("not_published", told, contract.feed, month, code="load.never_asked")
+            told = f"{contract.title_ja} {cycle.words(period)}分を取りに行く処理が始まっていません。DAG が止められていないか確かめてください。"
+            yield Trouble("not_published", told, contract.feed, period, code="load.never_asked")

@@ -5,21 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from kpi_warehouse.cli.application import app, out, reported, wrong_usage
+from kpi_warehouse.errors import KpiError, LoadConflict
+
+if TYPE_CHECKING:
+    from kpi_warehouse.warehouse.deliveries import Delivery
 
 # The judgements that are one; every other code is a state, shown without colour.
 COLOURS = {"maintained": "green", "achieved": "green", "on_track": "green", "behind": "red", "missed": "red"}
-MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 class BoardFormat(StrEnum):
@@ -46,8 +48,10 @@ def instant(text: str | None) -> datetime | None:
 @reported
 def load(
     feed: Annotated[str, typer.Argument(help="フィード名（`kpi feed list`）")],
-    period: Annotated[str | None, typer.Option(help="対象月 YYYY-MM。省くと提供元の最新月")] = None,
-    since: Annotated[str | None, typer.Option(help="この月 YYYY-MM までさかのぼって読み直す")] = None,
+    period: Annotated[
+        str | None, typer.Option(help="対象期間（月は YYYY-MM、年は YYYY）。省くと提供元の最新")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="この期間までさかのぼって読み直す")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="提供元の更新日が変わっていなくても取り直す")
     ] = False,
@@ -58,21 +62,83 @@ def load(
     """フィードを取り込む（fetch → stage → gate → publish）。"""
     from kpi_warehouse import load as verbs
 
-    for month in (period, since):
-        if month is not None and not MONTH.fullmatch(month):
-            wrong_usage(f"対象月「{month}」を読めません。例：2024-09")
+    for named in (period, since):
+        if named is not None and verbs.period_of(feed, named) is None:
+            wrong_usage(f"対象期間「{named}」を読めません。例：2024-09、年次の表なら 2024")
     if file is not None:
-        from kpi_warehouse.sources.inbox_receive import hand_in
-
         if not file.is_file():
             wrong_usage(f"{file} はありません。")
-        for delivery in hand_in(verbs.contract_of(feed), file):
-            if delivery.message_ja:
-                out.print(f"受付     {delivery.message_ja}", highlight=False, markup=False)
+        _load_file(feed, file)
+        return
+    _load_next(feed, period, since=since, force=force)
+
+
+def _load_file(feed: str, file: Path) -> None:
+    """Hand a file in and load what waits of its feed, in the order of arrival, until the file's turn has been."""
+    from kpi_warehouse import load as verbs
+    from kpi_warehouse.sources.inbox_receive import hand_in
+    from kpi_warehouse.warehouse.deliveries import read_delivery
+
+    delivery = hand_in(verbs.contract_of(feed), file)
+    if delivery.state != "received":
+        _load_again(feed, delivery)
+        return
+    out.print(
+        f"受付     「{delivery.file_name}」を受け付けました（受付番号 {delivery.delivery_id}）。",
+        highlight=False,
+        markup=False,
+    )
+    while delivery.state == "received":
+        try:
+            moved = _load_next(feed)
+        except KpiError as error:
+            delivery = read_delivery(delivery.delivery_id)
+            if delivery.state != "received" or error.retryable:
+                raise
+            # A file that came before this one was sent back; that is told, and is none of this one's business.
+            moved = True
+            out.print(error.message_ja, highlight=False, markup=False)
+        delivery = read_delivery(delivery.delivery_id)
+        if not moved and delivery.state == "received":
+            raise LoadConflict(
+                f"受付番号 {delivery.delivery_id} は別の取込が処理しています。終わってから、もう一度実行してください。",
+                "load.in_hand",
+            )
+
+
+def _load_again(feed: str, delivery: Delivery) -> None:
+    """Bytes that were taken before: nothing, unless the contract has changed since they were read."""
+    from kpi_warehouse import load as verbs
+    from kpi_warehouse import replay
+    from kpi_warehouse.warehouse.ledger import read_load
+
+    out.print(
+        f"受付     受付番号 {delivery.delivery_id}（「{delivery.file_name}」）と同じ内容です。{delivery.message_ja or ''}",
+        highlight=False,
+        markup=False,
+    )
+    if (
+        delivery.load_id is None
+        or read_load(delivery.load_id)["contract_sha256"] == verbs.contract_of(feed).sha256
+    ):
+        return
+    out.print("         そのときから取り込み方の定義が変わっているため、読み直します。")
+    published = replay.replay(delivery.load_id)
+    out.print(
+        f"publish  {published.state}：新しい行 {published.opened_rows:,}、閉じた行 {published.closed_rows:,}（取込番号 {published.load_id}）"
+    )
+
+
+def _load_next(
+    feed: str, period: str | None = None, *, since: str | None = None, force: bool = False
+) -> bool:
+    """All verbs on what is new of a feed, each told as it ends; False when nothing is."""
+    from kpi_warehouse import load as verbs
+
     fetched = verbs.fetch(feed, period, since=since, force=force)
     out.print(f"fetch    {fetched.message_ja}（取込番号 {fetched.load_id}）")
     if fetched.state != "fetched":
-        return
+        return False
     out.print(f"stage    {verbs.stage(fetched.load_id):,} 行")
     verdict = verbs.gate(fetched.load_id)
     out.print(
@@ -84,6 +150,7 @@ def load(
     out.print(
         f"publish  {published.state}：新しい行 {published.opened_rows:,}、閉じた行 {published.closed_rows:,}"
     )
+    return True
 
 
 @app.command(

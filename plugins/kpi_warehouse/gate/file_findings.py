@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import psycopg
 from psycopg import sql
 
 from kpi_warehouse.contract import Contract, FileSource
 from kpi_warehouse.gate.verdict import EXAMPLES, Finding
+from kpi_warehouse.warehouse.history import PeriodDigest, in_periods
 from kpi_warehouse.warehouse.tables import stage_table
 
 # The form changed in a way that only the owner can judge: the delivery waits as a whole, and is released as a whole.
@@ -57,13 +56,17 @@ def file_findings(connection: psycopg.Connection, contract: Contract, load_id: i
 
 
 def hold_of_file(
-    connection: psycopg.Connection, contract: Contract, load_id: int, expectation: str, changed: list[date]
+    connection: psycopg.Connection,
+    contract: Contract,
+    load_id: int,
+    expectation: str,
+    changed: list[PeriodDigest],
 ) -> int:
     """Mark the rows that wait: for a changed form all of the changed periods, for a correction the row it names."""
     stage = stage_table(contract, load_id)
     if expectation == FORM_HELD:
-        statement = sql.SQL("update {} set held_by = {} where held_by is null and {} = any({})").format(
-            stage, sql.Literal(FORM_HELD), sql.Identifier(contract.period.name), sql.Literal(changed)
+        statement = sql.SQL("update {} as s set held_by = {} where held_by is null and {}").format(
+            stage, sql.Literal(FORM_HELD), in_periods(contract, "s", changed)
         )
         return connection.execute(statement).rowcount
     same_key = sql.SQL(" and ").join(

@@ -23,7 +23,12 @@ from kpi_warehouse.gate.known import known_failures_applied
 from kpi_warehouse.gate.verdict import EXAMPLES, Finding, Outcome, Verdict
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect, sqlalchemy_url, warehouse_url
-from kpi_warehouse.warehouse.history import PeriodDigest, digest_periods
+from kpi_warehouse.warehouse.history import (
+    PeriodDigest,
+    covers_whole_periods,
+    digest_periods,
+    in_periods,
+)
 from kpi_warehouse.warehouse.tables import analyze, ensure_raw, names, stage_name, stage_table
 
 
@@ -56,8 +61,8 @@ def judge(
             coming = beside.submit(_digest_beside, contract, load_id)
             suite = _suite_findings(contract, load_id)
             periods = coming.result()
-    changed = [entry.period for entry in periods if entry.changed]
-    findings = [_coverage_kept(accepted, periods)]
+    changed = [entry for entry in periods if entry.changed]
+    findings = [_coverage_kept(accepted, periods)] if covers_whole_periods(contract) else []
     said = file_findings(connection, contract, load_id)
     if declared_rows is not None:
         findings += [_rows_match_source(declared_rows, staged_rows), _months_delivered(asked, periods)]
@@ -86,13 +91,14 @@ def judge(
     return Verdict(outcome, findings, held), periods
 
 
-def _accepted_rows(connection: psycopg.Connection, contract: Contract) -> dict[date, int]:
-    """Rows of every accepted period of the feed."""
-    return dict(
-        connection.execute(
-            "select period, rows from ops.period_digest where feed = %s", [contract.feed]
-        ).fetchall()
-    )
+def _accepted_rows(connection: psycopg.Connection, contract: Contract) -> dict[tuple[date, date], int]:
+    """Rows of every accepted period of the feed, by its first and last day."""
+    return {
+        (start, end): rows
+        for start, end, rows in connection.execute(
+            "select period, period_end, rows from ops.period_digest where feed = %s", [contract.feed]
+        )
+    }
 
 
 def _digest_beside(contract: Contract, load_id: int) -> list[PeriodDigest]:
@@ -125,13 +131,14 @@ def record(connection: psycopg.Connection, contract: Contract, load_id: int, ver
     if verdict.held_rows:
         connection.execute(
             sql.SQL(
-                "insert into ops.held_row (load_id, feed, period, row, expectation, reason_ja, source_ref)"
-                " select g.load_id, {feed}, s.{period}, to_jsonb(s), g.expectation, g.reason_ja,"
+                "insert into ops.held_row (load_id, feed, period, period_end, row, expectation, reason_ja, source_ref)"
+                " select g.load_id, {feed}, s.{period}, s.{period_end}, to_jsonb(s), g.expectation, g.reason_ja,"
                 " {source_ref}"
                 " from {stage} as s join ops.gate_result as g on g.load_id = {load_id} and g.expectation = s.held_by"
             ).format(
                 feed=sql.Literal(contract.feed),
-                period=sql.Identifier(contract.period.name),
+                period=sql.Identifier(contract.period_names[0]),
+                period_end=sql.Identifier(contract.period_names[1]),
                 source_ref=_source_ref(contract),
                 stage=stage_table(contract, load_id),
                 load_id=sql.Literal(load_id),
@@ -173,16 +180,16 @@ def _months_delivered(asked: list[date], periods: list[PeriodDigest]) -> Finding
     )
 
 
-def _coverage_kept(accepted: dict[date, int], periods: list[PeriodDigest]) -> Finding:
+def _coverage_kept(accepted: dict[tuple[date, date], int], periods: list[PeriodDigest]) -> Finding:
     """Exact for whole rows that go; publish checks the keys themselves before it closes any."""
     shrunk = [
         {
             "period": f"{entry.period:%Y-%m}",
-            "accepted_rows": accepted[entry.period],
+            "accepted_rows": accepted[entry.period, entry.period_end],
             "delivered_rows": entry.rows,
         }
         for entry in periods
-        if entry.rows < accepted.get(entry.period, 0)
+        if entry.rows < accepted.get((entry.period, entry.period_end), 0)
     ]
     return Finding(
         "coverage_did_not_shrink",
@@ -308,17 +315,13 @@ def _changed_view(contract: Contract, load_id: int, periods: Sequence[PeriodDige
     It names those that are fewer, the changed or the others: every scan of the suite looks every row up in that list.
     """
     view = f"{stage_name(contract, load_id)}_changed"
-    changed = [entry.period for entry in periods if entry.changed]
-    others = [entry.period for entry in periods if not entry.changed]
-    few, condition = (others, "<> all") if len(others) < len(changed) else (changed, "= any")
+    changed = [entry for entry in periods if entry.changed]
+    others = [entry for entry in periods if not entry.changed]
+    few, condition = (others, "not ({})") if len(others) < len(changed) else (changed, "{}")
     with connect() as connection:
         connection.execute(
-            sql.SQL("create or replace view {} as select * from {} where {} {} ({}::date[])").format(
-                sql.Identifier("stage", view),
-                stage_table(contract, load_id),
-                sql.Identifier(contract.period.name),
-                sql.SQL(condition),
-                sql.Literal(few),
+            sql.SQL("create or replace view {} as select * from {} as s where " + condition).format(
+                sql.Identifier("stage", view), stage_table(contract, load_id), in_periods(contract, "s", few)
             )
         )
     return view
@@ -356,16 +359,18 @@ def _schema_finding(result: Any) -> Finding:
 
 
 def _hold(
-    connection: psycopg.Connection, contract: Contract, load_id: int, finding: Finding, changed: list[date]
+    connection: psycopg.Connection,
+    contract: Contract,
+    load_id: int,
+    finding: Finding,
+    changed: list[PeriodDigest],
 ) -> int:
     """Mark the rows that a row rule found; returns how many were marked by this rule."""
     from kpi_warehouse.gate.suite import compile_contract
 
     query = compile_contract(contract, load_id).queries[finding.expectation]
     stage = stage_table(contract, load_id)
-    batch = sql.SQL("(select * from {} where {} = any({}))").format(
-        stage, sql.Identifier(contract.period.name), sql.Literal(changed)
-    )
+    batch = sql.SQL("(select * from {} as s where {})").format(stage, in_periods(contract, "s", changed))
     same_key = sql.SQL(" and ").join(
         sql.SQL("s.{0} = q.{0}").format(sql.Identifier(column)) for column in contract.key_names
     )

@@ -18,6 +18,7 @@ def key_of(row: MeasureRow) -> dict[str, str]:
     return {
         **row.axes,
         "period": row.period.isoformat(),
+        "period_end": row.period_end.isoformat(),
         "period_kind": row.period_kind,
         "measure_code": row.measure_code,
     }

@@ -2,7 +2,7 @@
 
 The axis codes of the contract become closed lists of the decoder, so an unknown code, a changed unit or a missing axis
 is found while decoding, with its place in the page, at no extra cost. Values are strings in e-Stat (`"$": "1234"`); each
-distinct text is looked at once per page: a whole number becomes the value, anything else stays as its mark.
+distinct text is looked at once per page: a number becomes the value, anything else stays as its mark.
 
 A page is decoded in pieces of a few hundred rows that stay in the processor's cache; as a whole its 11 MB of text and as
 much again of objects cost half of the time in page faults. A page whose text is laid out in another way than e-Stat's is
@@ -20,32 +20,23 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal
 
 import msgspec
 
-from kpi_warehouse.contract import Contract
+from kpi_warehouse.contract import Contract, estat_source
 from kpi_warehouse.errors import UnreadableValue
 
 # A longer number does not fit the column: it is kept as text and held by the gate, not cut.
-WHOLE_NUMBER = {"integer": re.compile(r"-?[0-9]{1,9}"), "bigint": re.compile(r"-?[0-9]{1,18}")}
+NUMBER = {
+    "integer": re.compile(r"-?[0-9]{1,9}"),
+    "bigint": re.compile(r"-?[0-9]{1,18}"),
+    "numeric": re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,12})?"),
+}
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 # What msgspec says: "Object missing required field `@area` - at `$.….VALUE[1]`", "Invalid … - at `$.….VALUE[1].@area`".
 _PLACE = re.compile(r"(?:field `(?P<missing>[^`]+)`.*)?VALUE(?:\[(?P<row>\d+)\])?(?:\.(?P<name>[^`]+))?`")
-MONTH = re.compile(r"(\d{4})00(0[1-9]|1[0-2])\2")
-
-
-def month_code(period: str) -> str:
-    """`2024-09` → `2024000909`, the e-Stat time code of a month."""
-    year, month = period.split("-")
-    return f"{year}00{month}{month}"
-
-
-def month_of(code: str) -> str | None:
-    """`2024000909` → `2024-09`; None for a year, quarter or fiscal year."""
-    match = MONTH.fullmatch(code)
-    return f"{match[1]}-{match[2]}" if match else None
-
 
 # How the rows of a page begin and how two of them meet, as e-Stat writes JSON: without spaces.
 _ROWS, _BETWEEN = b'"VALUE":[', b"},{"
@@ -62,17 +53,18 @@ class RowBlock:
 
 
 class PageReader:
-    """Reads the pages of one pull. Build it once per load: the decoder is compiled from contract and months.
+    """Reads the pages of one pull. Build it once per load: the decoder is compiled from contract and periods.
 
     Args:
         contract: the feed's contract.
-        periods: the months asked for, `YYYY-MM`; any other time code in the answer is an error.
+        periods: first days of the periods asked for; any other time code in the answer is an error.
     """
 
-    def __init__(self, contract: Contract, periods: Iterable[str]) -> None:
+    def __init__(self, contract: Contract, periods: Iterable[date]) -> None:
         self.contract = contract
+        cycle = estat_source(contract).cycle
         # Without dashes the server reads a date in two thirds of the time.
-        self._dates = {month_code(period): f"{period.replace('-', '')}01" for period in periods}
+        self._dates = {cycle.code(period): f"{period:%Y%m%d}" for period in periods}
         self._names = {"@time": contract.period.label_ja, "@unit": "単位", "$": contract.value.label_ja}
         fields: list[tuple[str, Any, Any]] = [
             ("time", Literal[tuple(self._dates)], msgspec.field(name="@time")),
@@ -82,10 +74,10 @@ class PageReader:
             source = f"@{axis.source_name}"
             self._names[source] = axis.label_ja
             fields.append((axis.name, Literal[tuple(axis.codes)], msgspec.field(name=source)))
-        if contract.value.unit:
-            fields.append(
-                ("unit", Literal[contract.value.unit] | None, msgspec.field(name="@unit", default=None))
-            )
+        self._units = {axis.name: axis.units for axis in contract.axes if axis.units}
+        if contract.value.unit or self._units:
+            unit = Literal[contract.value.unit] if contract.value.unit else str
+            fields.append(("unit", unit | None, msgspec.field(name="@unit", default=None)))
         # gc=False: values hold no references that could form a cycle, and tracking 100,000 of them costs a third.
         value: Any = msgspec.defstruct("Value", fields, gc=False)
         data = msgspec.defstruct(
@@ -97,7 +89,7 @@ class PageReader:
             msgspec.defstruct("Page", [("GET_STATS_DATA", root)])
         )
         self._rows_decoder: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[value])
-        self._number = WHOLE_NUMBER[contract.value.sql_type]
+        self._number = NUMBER[contract.value.sql_type]
         self._format = _row_formatter([axis.name for axis in contract.axes])
 
     def read(self, text: Callable[[], Iterable[bytes]], page: int) -> Iterator[RowBlock]:
@@ -126,6 +118,15 @@ class PageReader:
                 yield self._block(values[done:], fragments)
 
     def _block(self, values: list[Any], fragments: _Fragments) -> RowBlock:
+        for axis, units in self._units.items():
+            # Each pair once: a table has few codes with a unit of their own.
+            for code, unit in {(getattr(value, axis), value.unit) for value in values}:
+                if unit is not None and unit != units.get(code, unit):
+                    raise UnreadableValue(
+                        f"{self.contract.title_ja}：{axis} {code} の単位（@unit）：見つかったもの「{unit}」、"
+                        f"期待「{units[code]}」（{self.contract.path.name}）。",
+                        "reader.unit",
+                    )
         return RowBlock(self._format(values, self._dates, fragments).encode(), len(values))
 
     def _pieces(self, text: Iterable[bytes]) -> Iterator[list[Any]]:

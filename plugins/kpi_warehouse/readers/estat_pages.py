@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from itertools import pairwise
 
@@ -40,7 +41,7 @@ class LandedPage:
 
 
 def stage_pages(
-    contract: Contract, load_id: int, periods: list[str], pages: list[LandedPage], processes: int
+    contract: Contract, load_id: int, periods: list[date], pages: list[LandedPage], processes: int
 ) -> int:
     """Decode and COPY pages into the load's stage table; returns the rows.
 
@@ -79,7 +80,7 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _stage_share(contract: Contract, load_id: int, periods: list[str], pages: list[LandedPage]) -> int:
+def _stage_share(contract: Contract, load_id: int, periods: list[date], pages: list[LandedPage]) -> int:
     landing, reader, rows = Landing(settings().landing_url), PageReader(contract, periods), 0
     with (
         connect() as connection,

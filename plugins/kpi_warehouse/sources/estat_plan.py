@@ -1,84 +1,157 @@
 """What to ask e-Stat for: the table as it describes itself, held against the contract, becomes one query.
 
-A table is used only when it is the one the contract speaks of (statistics code, words of the title, axes and codes).
-Months are always asked for by code, never by range: a table can mix months and years, and years sort between months.
+A table is used only when it is the one the contract speaks of (statistics code, words of the title, axes and codes), and
+only when it holds no period that cannot have a figure yet.
+Periods are always asked for by code, never by range: a table can mix months and years, and years sort between months.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
+from kpi_warehouse import clock
 from kpi_warehouse.contract import Contract, estat_source
 from kpi_warehouse.errors import KpiError, SourceChanged
-from kpi_warehouse.readers.estat_json import month_code, month_of
+from kpi_warehouse.readers.estat_time import Cycle, cycles_of
 from kpi_warehouse.sources.estat import DataQuery
 from kpi_warehouse.sources.estat_answers import TableMeta
+
+_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The months of a pull (first days, without gap) and its query; `waiting` when the month is not published yet."""
+    """The periods of a pull (first days, in order) and its query; `waiting` when the period is not published yet."""
 
     period: date
-    months: list[date]
+    periods: list[date]
     query: DataQuery
     waiting: bool
     message_ja: str = ""
 
 
 def make_plan(
-    contract: Contract, table: TableMeta, period: str | None, accepted: set[date], since: str | None = None
+    contract: Contract,
+    table: TableMeta,
+    period: str | None,
+    accepted: set[date],
+    since: str | None = None,
+    today: date | None = None,
 ) -> Plan:
     """Decide the window and write the query.
 
-    The window ends at the month expected and starts at the first month never accepted, or `reread_months` before its end
-    (revisions), whichever is earlier.
+    The window ends at the period expected and starts at the first one never accepted, or `reread_months` before the newest
+    one known so far (revisions), whichever is earlier: after a gap of a year that is the year before the gap.
 
     Args:
-        period: the month expected, `YYYY-MM`; None is the newest the table has.
-        accepted: months accepted so far.
-        since: start no later than this month, `YYYY-MM`.
+        period: the period expected, as `Cycle.read` takes it; None is the newest the table has.
+        accepted: first days of the periods accepted so far.
+        since: start no later than this period.
+        today: the day in Japan; None is the clock's.
 
     Raises:
-        SourceChanged: the table is not what the contract describes.
-        KpiError: the month lies before the feed's first month.
+        SourceChanged: the table is not what the contract describes, or holds a period that cannot have a figure yet.
+        KpiError: the period lies before the feed's first one, or is none.
     """
+    source = estat_source(contract)
+    cycle = source.cycle
     fixed = check_definition(contract, table)
-    published = sorted(month for code in table.axes["time"].codes if (month := month_of(code)))
-    published = [month for month in published if month >= estat_source(contract).first_period]
-    if not published or (period and period > published[-1]):
-        newest = published[-1] if published else "なし"
-        expected = period or estat_source(contract).first_period
+    offered = _offered(contract, table, today or clock.today())
+    published = [each for each in offered if each >= source.first_period]
+    expected = period_named(contract, period) if period else None
+    if not published or (expected and expected > published[-1]):
+        newest = cycle.name(published[-1]) if published else "なし"
+        expected = expected or source.first_period
         return Plan(
-            date.fromisoformat(f"{expected}-01"),
+            expected,
             [],
-            DataQuery(estat_source(contract).table_id, {}),
+            DataQuery(source.table_id, {}),
             True,
-            f"{expected} はまだ公表されていません（提供元の最新は {newest}）。公表を待ちます。",
+            f"{cycle.name(expected)} はまだ公表されていません（提供元の最新は {newest}）。公表を待ちます。",
         )
-    if period and period < published[0]:
+    if expected and expected < published[0]:
         raise KpiError(
-            f"{contract.title_ja}：{period} は対象外です。このフィードは {published[0]} からです。",
+            f"{contract.title_ja}：{cycle.name(expected)} は対象外です。このフィードは {cycle.name(published[0])} からです。",
             "load.before_first",
         )
-    first, last = _month(published[0]), _month(period or published[-1])
-    missing = [month for month in months_between(first, last) if month not in accepted]
-    wanted = [_month(since)] if since else []
-    start = max(first, min([_back(last, estat_source(contract).reread_months), *missing, *wanted]))
-    months = months_between(start, last)
-    offered = table.axes["time"].codes
-    codes = [code for month in months if (code := month_code(f"{month:%Y-%m}")) in offered]
+    first, last = published[0], expected or published[-1]
+    known = max((each for each in accepted if each <= last), default=last)
+    # Divided upwards: whoever re-reads three months of a yearly table re-reads its last year.
+    reread = cycle.back(known, -(-source.reread_months // cycle.months))
+    missing = [each for each in _wanted(cycle, published, last) if each not in accepted]
+    wanted = [period_named(contract, since)] if since else []
+    periods = [
+        each
+        for each in _wanted(cycle, published, last)
+        if each >= max(first, min([reread, *missing, *wanted]))
+    ]
     axes = {
         str(axis.source_name): [
             code for code in axis.codes if code in table.axes[str(axis.source_name)].codes
         ]
         for axis in contract.axes
     }
-    return Plan(
-        last, months, DataQuery(estat_source(contract).table_id, {**axes, **fixed, "time": codes}), False
-    )
+    codes = [cycle.code(each) for each in periods if each in offered]
+    return Plan(last, periods, DataQuery(source.table_id, {**axes, **fixed, "time": codes}), False)
+
+
+def _wanted(cycle: Cycle, published: list[date], last: date) -> list[date]:
+    """The periods there must be: of months every one, of longer periods those the table has (a survey of every fifth year)."""
+    if cycle.months == 1:
+        return cycle.between(published[0], last)
+    return [each for each in published if each <= last]
+
+
+def period_named(contract: Contract, text: str) -> date:
+    """First day of the period that a text names, in the feed's cycle.
+
+    Raises:
+        KpiError: the text names none.
+    """
+    cycle = estat_source(contract).cycle
+    day = cycle.read(text)
+    if day is None:
+        raise KpiError(
+            f"{contract.title_ja}：期間「{text}」を読めません。{cycle.form} の形で書いてください（この表の周期は{cycle.kind}）。",
+            "load.period",
+        )
+    return day
+
+
+def _offered(contract: Contract, table: TableMeta, today: date) -> list[date]:
+    """The periods that the table holds, of the contract's cycle.
+
+    Raises:
+        SourceChanged: the time axis holds no period of this cycle, or one that cannot have a figure yet.
+    """
+    source = estat_source(contract)
+    cycle, time = source.cycle, table.axes["time"]
+    offered = cycles_of(time.codes).get(cycle.kind, [])
+    if not offered:
+        names = "、".join(f"{code}（{entry.name}）" for code, entry in list(time.codes.items())[:_EXAMPLES])
+        kinds = "・".join(cycles_of(time.codes)) or "読める周期なし"
+        raise SourceChanged(
+            f"{contract.title_ja}：統計表 {source.table_id} の時間軸（{time.name}）に、契約の周期「{cycle.kind}」の時点が"
+            f"ひとつもありません。見つかったもの：{names or 'なし'}（{kinds}）。契約の periodKind を確かめてください"
+            f"（{contract.path.name}）。",
+            "estat.cycle",
+        )
+    # A figure of a period that is not over, or was over too short a time to be counted, is none.
+    latest = today - timedelta(days=source.published_after_days)
+    if early := [each for each in offered if cycle.last_day(each) >= latest]:
+        reason = (
+            f"公表は早くても期間の終わりから{source.published_after_days}日あと"
+            if cycle.last_day(early[0]) < today
+            else "まだ終わっていない期間"
+        )
+        raise SourceChanged(
+            f"{contract.title_ja}：統計表 {source.table_id} に {cycle.name(early[0])} の値があることになっていますが、"
+            f"今日（{today:%Y-%m-%d}）の時点では{reason}です。何も受け入れていません。提供元の表か、この計算機の時計を確かめてください。",
+            "estat.not_happened",
+        )
+    return offered
 
 
 def check_definition(contract: Contract, table: TableMeta) -> dict[str, list[str]]:
@@ -138,18 +211,3 @@ def _fixed_axes(
             raise changed("軸", f"{name}（{axis.name}）", "契約にない軸はないこと")
         fixed[name] = [choice]
     return fixed
-
-
-def months_between(first: date, last: date) -> list[date]:
-    """First days of every month from `first` to `last`, both included."""
-    count = (last.year - first.year) * 12 + last.month - first.month
-    return [_back(last, offset) for offset in range(count, -1, -1)]
-
-
-def _month(period: str) -> date:
-    return date.fromisoformat(f"{period}-01")
-
-
-def _back(month: date, months: int) -> date:
-    index = month.year * 12 + month.month - 1 - months
-    return date(index // 12, index % 12 + 1, 1)

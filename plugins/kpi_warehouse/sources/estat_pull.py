@@ -17,8 +17,8 @@ from kpi_warehouse.warehouse.landing import Landed, Landing
 from kpi_warehouse.warehouse.ledger import Step
 
 
-def accepted_months(connection: psycopg.Connection, contract: Contract) -> set[date]:
-    """Months of the feed that have been accepted."""
+def accepted_periods(connection: psycopg.Connection, contract: Contract) -> set[date]:
+    """First days of the feed's periods that have been accepted."""
     rows = connection.execute(
         "select period from ops.period_digest where feed = %s", [contract.feed]
     ).fetchall()
@@ -28,12 +28,12 @@ def accepted_months(connection: psycopg.Connection, contract: Contract) -> set[d
 def nothing_newer(
     connection: psycopg.Connection, contract: Contract, plan: Plan, updated_on: date | None
 ) -> bool:
-    """Whether an accepted load under this contract already holds these months at the source's update date."""
+    """Whether an accepted load under this contract already holds these periods at the source's update date."""
     row = connection.execute(
         "select exists (select 1 from ops.load where feed = %s and state in ('published', 'unchanged')"
         " and contract_sha256 = %s and coalesce(held_rows, 0) = 0"
         " and period_from <= %s and period_to >= %s and source_updated_on >= %s)",
-        [contract.feed, contract.sha256, plan.months[0], plan.months[-1], updated_on],
+        [contract.feed, contract.sha256, plan.periods[0], plan.periods[-1], updated_on],
     ).fetchone()
     return bool(row and row[0])
 
@@ -96,7 +96,7 @@ def _forget_pages(current: Step) -> None:
 
 
 def same_bytes(connection: psycopg.Connection, contract: Contract, load_id: int) -> bool:
-    """Whether these pages are, byte for byte, those of the last accepted load of the same months."""
+    """Whether these pages are, byte for byte, those of the last accepted load of the same periods."""
     row = connection.execute(
         "with mine as (select array_agg((params, sha256) order by page) as pages from ops.load_page where load_id = %(me)s),"
         " last as (select l.load_id from ops.load as l join ops.load as m on m.load_id = %(me)s"

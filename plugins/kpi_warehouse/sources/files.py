@@ -28,6 +28,7 @@ from urllib.parse import unquote, urlsplit
 
 import fsspec
 import paramiko
+from fsspec.implementations.local import LocalFileSystem
 
 from kpi_warehouse.errors import KpiError, SourceUnavailable
 from kpi_warehouse.settings import settings
@@ -57,7 +58,7 @@ class FileMoved(KpiError):
 
 @dataclass(frozen=True)
 class Arrival:
-    """A whole file that waits for reception. `size` is in bytes; `feed` is set when its address belongs to a feed.
+    """A whole file that waits for reception. `size` is in bytes; `feed` is set when its address or its folder belongs to a feed.
 
     `read` gives its bytes; it raises FileMoved or SourceUnavailable.
     """
@@ -90,7 +91,12 @@ def scan(inbox_url: str, contracts: Sequence[FileFeed]) -> list[Arrival]:
     )
     arrivals = []
     for delivery in note_seen(inbox.shown, files, settings().inbox_settle_seconds, listed_at):
-        if delivery.state == "unmatched" and isinstance(match_name(delivery.file_name, contracts), str):
+        feed = feed_of_folder(delivery.location.removeprefix(inbox.shown), contracts)
+        if (
+            delivery.state == "unmatched"
+            and feed is None
+            and isinstance(match_name(delivery.file_name, contracts), str)
+        ):
             continue
         file, path = listed[delivery.location]
         arrivals.append(
@@ -101,9 +107,16 @@ def scan(inbox_url: str, contracts: Sequence[FileFeed]) -> list[Arrival]:
                 file.bytes,
                 file.mtime,
                 _reader(inbox, path, file),
+                feed,
             )
         )
     return arrivals
+
+
+def feed_of_folder(place: str, contracts: Sequence[FileFeed]) -> str | None:
+    """The feed whose name a folder on the way to a file has: whoever puts it there has said which one it is."""
+    feeds = {contract.feed for contract in contracts}
+    return next((name for name in reversed(place.split("/")[:-1]) if name in feeds), None)
 
 
 def _reader(inbox: Inbox, path: str, file: Seen) -> Callable[[], bytes]:
@@ -134,6 +147,7 @@ class Inbox:
         except Exception as error:
             raise self._unreachable(error) from None
         self._root = root.rstrip("/")
+        self._local = isinstance(self._files, LocalFileSystem)
 
     def files(self) -> list[tuple[Seen, str]]:
         """The files that may be deliveries, each with the path to read it by."""
@@ -146,9 +160,10 @@ class Inbox:
                 # A name in another encoding cannot be kept as text; its bytes are spelled out.
                 place = relative.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
                 name = given_name(relative.rpartition("/")[2])
-                found.append(
-                    (Seen(name, f"{self.shown}/{place}", int(entry["size"] or 0), _mtime(entry)), path)
-                )
+                # Only a folder of this machine says when a file was put there; elsewhere `created` is its writing.
+                put_at = _instant(entry.get("created")) if self._local else None
+                seen = Seen(name, f"{self.shown}/{place}", int(entry["size"] or 0), _mtime(entry), put_at)
+                found.append((seen, path))
                 if len(found) >= MOST_FILES:
                     log.warning(
                         "受付箱 %s には %d 件を超えるファイルがあります。整理してください。",
@@ -247,7 +262,10 @@ def shown_address(url: str) -> str:
 
 def _mtime(entry: dict[str, Any]) -> datetime | None:
     """When a file was written, as its place says, to the microsecond; None when it does not."""
-    value = next((entry[name] for name in _TIMES if entry.get(name) is not None), None)
+    return _instant(next((entry[name] for name in _TIMES if entry.get(name) is not None), None))
+
+
+def _instant(value: object) -> datetime | None:
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(re.sub(r"Z$", "+00:00", value))

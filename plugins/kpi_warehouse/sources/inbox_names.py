@@ -126,7 +126,7 @@ def match_name(name: str, feeds: Sequence[Feed]) -> Feed | str:
         return found[0]
     if found:
         return (
-            f"「{name}」は {len(found)} つの取込に当てはまり、どれか決められません。どれか一つだけに当てはまる名前に変えてください。\n"
+            f"「{name}」は {len(found)} つの提出先に当てはまり、どれか決められません。どれか一つだけに当てはまる名前に変えてください。\n"
             + _listed(found)
         )
     close = sorted(
@@ -135,7 +135,7 @@ def match_name(name: str, feeds: Sequence[Feed]) -> Feed | str:
     )
     more = len(close) - LISTED_CANDIDATES
     return (
-        f"「{name}」は、どの取込のファイル名にも当てはまりません。次のどれかの名前に変えて、もう一度入れてください。\n"
+        f"「{name}」は、どの提出物のファイル名にも当てはまりません。次のどれかの名前に変えて、もう一度入れてください。\n"
         + _listed(close[:LISTED_CANDIDATES])
         + (f"\n・ほか {more} 件" if more > 0 else "")
     )
@@ -168,5 +168,28 @@ def _without_revision(name: str) -> str:
 
 def _listed(feeds: Sequence[FileFeed]) -> str:
     return "\n".join(
-        f"・{feed.title_ja}（{feed.owner}）：{'、'.join(feed.source.file_names)}" for feed in feeds
+        f"・{feed.title_ja}（{feed.owner}）：{names_ja(feed.source.file_names)}" for feed in feeds
     )
+
+
+def names_ja(globs: Sequence[str]) -> str:
+    """Globs on names as a person says them: `*実績*.xlsx` and `*実績*.xls` → `「実績」を含む名前（.xlsx・.xls）`."""
+    endings: dict[str, list[str]] = {}
+    for glob in globs:
+        stem, dot, ending = glob.rpartition(".")
+        if not dot or any(sign in ending for sign in "*?["):
+            stem, ending = glob, ""
+        endings.setdefault(stem, []).append(f".{ending}" if ending else "")
+    return "、".join(_name_ja(stem, [each for each in ends if each]) for stem, ends in endings.items())
+
+
+def _name_ja(stem: str, endings: list[str]) -> str:
+    words = [word for word in re.split(r"[*?]+|\[[^\]]*\]", stem) if word]
+    if not words:
+        said = "どの名前でも"
+    elif words == [stem]:
+        return "・".join(f"「{stem}{ending}」" for ending in endings) or f"「{stem}」"
+    else:
+        quoted = "と".join(f"「{word}」" for word in words)
+        said = f"{quoted}{'を含む' if len(words) > 1 or stem[0] in '*?[' else 'で始まる'}名前"
+    return said + (f"（{'・'.join(endings)}）" if endings else "")

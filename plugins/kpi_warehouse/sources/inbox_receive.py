@@ -14,8 +14,9 @@ import hashlib
 import logging
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import cast
 from urllib.parse import unquote
@@ -24,17 +25,36 @@ import fsspec
 import psycopg
 
 from kpi_warehouse.contract import Contract, file_source, load_contract
-from kpi_warehouse.errors import KpiError, UnreadableFile
+from kpi_warehouse.errors import GateRejected, KpiError, LoadConflict, UnreadableFile
 from kpi_warehouse.settings import settings
-from kpi_warehouse.sources.files import LARGEST_BYTES, Arrival, FileMoved, scan
-from kpi_warehouse.sources.inbox_names import FileFeed, match_name, match_properties
+from kpi_warehouse.sources.files import LARGEST_BYTES, Arrival, FileMoved, scan, shown_address
+from kpi_warehouse.sources.inbox_names import (
+    FileFeed,
+    given_name,
+    is_skipped,
+    match_name,
+    match_properties,
+    name_fault,
+    shown_name,
+)
 from kpi_warehouse.sources.inbox_reading import Content, read_content
 from kpi_warehouse.sources.personal_data import find_personal_data, refusal
-from kpi_warehouse.warehouse.deliveries import Delivery, find_delivery, read_delivery
+from kpi_warehouse.warehouse.connection import connect
+from kpi_warehouse.warehouse.deliveries import (
+    REFUSED,
+    Delivery,
+    accepted_with,
+    find_delivery,
+    latest_delivery,
+    read_delivery,
+    reopen,
+)
 from kpi_warehouse.warehouse.landing import Landing, write_whole
 from kpi_warehouse.warehouse.reception import accept, receiving, refuse, unsettle
 
 MOST_ATTEMPTS = 3
+# A watcher that looks at the same moment may have a file in hand that is handed in by command.
+LONGEST_WAIT_SECONDS = 10.0
 MOST_MEMORY_BYTES = 4 * 1024**3
 MEDIA_TYPES = {
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -81,26 +101,88 @@ def inbox_in_use() -> str:
     return settings().inbox_url
 
 
-def hand_in(contract: Contract, path: Path) -> list[Delivery]:
-    """Put a file into the inbox for a division, under a name that its contract takes, and receive it.
+def hand_in(contract: Contract, path: Path) -> Delivery:
+    """Put a file into the inbox for a division, into the folder of its feed, and receive it.
+
+    The same bytes under the same name are the file that was handed in before: what was refused is looked at again, what was
+    received waits on. Other bytes under a name that is taken get a number (`実績 (2).xlsx`).
+
+    Returns:
+        The delivery that is to be loaded, `received`; or the one that holds these bytes already, as it ended.
 
     Raises:
-        KpiError: the feed's files do not come through the inbox, or a file of that name lies there already.
+        KpiError: the feed's files do not come through the inbox, its contract is no more than a draft, or the file is not of
+            this feed (`inbox.unmatched`).
+        UnreadableFile: nothing of it can be read (`inbox.unreadable`).
+        GateRejected: it holds personal data (`inbox.refused_personal`).
         SourceUnavailable: the inbox cannot be reached.
     """
-    globs = file_source(contract).file_names
-    if not globs:
+    if not file_source(contract).file_names:
         raise KpiError(f"{contract.feed} のファイルは受付フォルダーを通りません。", "inbox.no_names")
-    name = path.name
-    matched = match_name(name, file_feeds(settings().contracts))
-    if isinstance(matched, str) or matched.feed != contract.feed:
-        name = Path(globs[0].replace("*", path.stem, 1).replace("*", "")).stem + path.suffix
-    files, root = fsspec.core.url_to_fs(unquote(inbox_in_use()))
-    place = f"{root.rstrip('/')}/{name}"
-    if files.exists(place):
-        raise KpiError(f"受付フォルダーに「{name}」がすでにあります。", "inbox.name_taken")
-    write_whole(files, place, path.read_bytes())
-    return receive_all(wait=True)
+    if contract.status != "active":
+        raise KpiError(
+            f"{contract.feed} はまだ下書き（status: {contract.status}）です。"
+            "（要確認）の箇所を確かめて status を active にし、`kpi feed check` に通してから取り込んでください。",
+            "inbox.draft",
+        )
+    name = given_name(path.name)
+    if is_skipped(name):
+        raise KpiError(
+            f"「{shown_name(name)}」は編集中の一時ファイルか、隠しファイルです。元のファイルを指定してください。",
+            "inbox.skipped",
+        )
+    if fault := name_fault(name):
+        raise KpiError(f"「{shown_name(name)}」：{fault}。名前を付け直してください。", "inbox.unmatched")
+    body = path.read_bytes()
+    inbox = inbox_in_use()
+    files, root = fsspec.core.url_to_fs(unquote(inbox))
+    folder = f"{root.rstrip('/')}/{contract.feed}"
+    for place in _places(folder, name):
+        if not files.exists(place):
+            write_whole(files, place, body)
+            break
+        if files.cat_file(place) == body:
+            break
+    location = f"{shown_address(inbox)}/{contract.feed}/{place.rpartition('/')[2]}"
+    before = latest_delivery(location)
+    if before is not None and before.state in (*REFUSED, "rejected"):
+        reopen(before.delivery_id)
+    receive_all(wait=True)
+    return _handed_in(location, name)
+
+
+def _places(folder: str, name: str) -> Iterator[str]:
+    """Paths for a file in a folder: under its name, then with a number."""
+    stem, suffix = Path(name).stem, Path(name).suffix
+    yield f"{folder}/{name}"
+    for number in count(2):
+        yield f"{folder}/{stem} ({number}){suffix}"
+
+
+def _handed_in(location: str, name: str) -> Delivery:
+    """What became of the file that lies there.
+
+    Raises:
+        KpiError: it was refused, or another process still has it in hand.
+    """
+    until = time.monotonic() + LONGEST_WAIT_SECONDS
+    while True:
+        delivery = latest_delivery(location)
+        if delivery is None or delivery.state != "settling" or time.monotonic() > until:
+            break
+        time.sleep(0.1)
+    if delivery is None or delivery.state == "settling":
+        raise LoadConflict(
+            f"「{name}」は別の処理が受け取っている途中です。少し待って、もう一度実行してください。",
+            "inbox.in_hand",
+        )
+    if delivery.state == "duplicate":
+        with connect() as connection:
+            delivery = accepted_with(connection, str(delivery.feed), str(delivery.sha256)) or delivery
+    if delivery.state in REFUSED:
+        kind = {"unreadable": UnreadableFile, "refused_personal": GateRejected}.get(delivery.state, KpiError)
+        raise kind(str(delivery.message_ja), f"inbox.{delivery.state}")
+    return delivery
 
 
 def receive_all(
@@ -179,7 +261,10 @@ def _take(connection: psycopg.Connection, arrival: Arrival, feeds: Sequence[File
     body = arrival.read()
     sha256 = hashlib.sha256(body).hexdigest()
     named: FileFeed | str = (
-        next((feed for feed in feeds if feed.feed == arrival.feed), "この取込の契約がありません。")
+        next(
+            (feed for feed in feeds if feed.feed == arrival.feed),
+            "このファイルを取り込む設定が、今はありません。",
+        )
         if arrival.feed
         else match_name(name, feeds)
     )
@@ -195,11 +280,12 @@ def _take(connection: psycopg.Connection, arrival: Arrival, feeds: Sequence[File
         )
     except UnreadableFile as error:
         content = error
-    hidden = (
-        match_properties(content.properties, feeds)
-        if isinstance(content, Content) and not arrival.feed
-        else None
-    )
+    hidden = match_properties(content.properties, feeds) if isinstance(content, Content) else None
+    if arrival.feed and hidden is not None and hidden.feed != arrival.feed:
+        message = (
+            f"「{name}」は「{hidden.title_ja}」（{hidden.owner}）の様式です。その取込に提出してください。"
+        )
+        return refuse(connection, number, "unreadable", message, feed=arrival.feed, sha256=sha256)
     feed = hidden or named
     if isinstance(feed, str):
         return refuse(connection, number, "unmatched", feed, feed=None, sha256=sha256)

@@ -88,8 +88,8 @@ def _connected(url: str, role: Role | None, autocommit: bool) -> psycopg.Connect
     return connection
 
 
-def migrate() -> str:
-    """Bring the schema to the newest version and return that version. Idempotent; two at once wait for each other.
+def migrate(to: str = "head") -> str:
+    """Bring the schema to a version (the newest) and return the newest. Idempotent; two at once wait for each other.
 
     Raises:
         StorageFailed: the server cannot be reached.
@@ -115,7 +115,7 @@ def migrate() -> str:
         with engine.begin() as connection:
             connection.execute(text(f"select pg_advisory_xact_lock({MIGRATION_LOCK})"))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, to)
     finally:
         engine.dispose()
     return str(newest)

@@ -89,6 +89,31 @@ def find_delivery(connection: psycopg.Connection, delivery_id: int) -> Delivery:
     return row
 
 
+def latest_delivery(location: str) -> Delivery | None:
+    """The newest state of the file at a place of the inbox; None where none was seen."""
+    with connect() as connection:
+        return (
+            connection.cursor(row_factory=class_row(Delivery))
+            .execute(
+                f"select {COLUMNS} from ops.delivery where location = %s order by delivery_id desc limit 1",
+                [location],
+            )
+            .fetchone()
+        )
+
+
+def accepted_with(connection: psycopg.Connection, feed: str, sha256: str) -> Delivery | None:
+    """The delivery of the feed by which these bytes were accepted; None when none was."""
+    return (
+        connection.cursor(row_factory=class_row(Delivery))
+        .execute(
+            f"select {COLUMNS} from ops.delivery where feed = %s and sha256 = %s and state = any(%s)",
+            [feed, sha256, list(ACCEPTED)],
+        )
+        .fetchone()
+    )
+
+
 def next_delivery(feed: str, load_id: int | None = None) -> Delivery | None:
     """The delivery of the feed to load next, in the order of arrival; None when none waits.
 
@@ -171,16 +196,16 @@ def same_values(feed: str, values_digest: str, delivery_id: int) -> Delivery | N
 
 
 def reopen(delivery_id: int) -> Delivery:
-    """Look at a refused file again as it lies (after the contract or a reader was corrected).
+    """Look at a refused or rejected file again as it lies (after the contract or a reader was corrected).
 
     Raises:
         KpiError: it was not refused.
     """
     with connect() as connection:
         row = connection.execute(
-            "update ops.delivery set state = 'settling', message_ja = null, settled_at = null, attempts = 0"
-            " where delivery_id = %s and state = any(%s) returning delivery_id",
-            [delivery_id, list(REFUSED)],
+            "update ops.delivery set state = 'settling', message_ja = null, settled_at = null, attempts = 0,"
+            " load_id = null, announced_at = null where delivery_id = %s and state = any(%s) returning delivery_id",
+            [delivery_id, [*REFUSED, "rejected"]],
         ).fetchone()
         found = find_delivery(connection, delivery_id)
         if row is None:

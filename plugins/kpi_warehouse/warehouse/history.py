@@ -3,6 +3,9 @@
 `raw.<feed>` is bitemporal. A delivery that changes nothing writes nothing; a changed value closes the old row
 (`known_to`) and opens a new one; nothing is updated in place or deleted. Changes are found per period: an order-independent
 digest tells the periods that differ from what was last accepted, and a set difference tells the rows inside them.
+
+A period is told by its first and its last day: sums from one start to ever later ends are periods of their own. Where a
+source says the start alone (the months of e-Stat), the end is written down as the same day.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from itertools import pairwise
 import psycopg
 from psycopg import sql
 
-from kpi_warehouse.contract import Column, Contract
+from kpi_warehouse.contract import Column, Contract, FileSource
 from kpi_warehouse.errors import GateRejected
 from kpi_warehouse.warehouse import embargo
 from kpi_warehouse.warehouse.tables import (
@@ -33,6 +36,7 @@ class PeriodDigest:
     """One period of a delivery: its rows, their digest, and whether that differs from what was last accepted."""
 
     period: date
+    period_end: date
     rows: int
     digest: str
     changed: bool
@@ -54,17 +58,22 @@ def digest_periods(connection: psycopg.Connection, contract: Contract, load_id: 
     comes twice. Periods accepted under another text of the contract count as changed: what a new
     rule would say of them is not known.
     """
-    period, *axes = contract.key
+    period, period_end = contract.period_names
+    axes = [column for column in contract.key if column.name not in contract.period_names]
     rows = connection.execute(
         sql.SQL(
-            "select d.period, d.rows, d.digest,"
+            "select d.period, d.period_end, d.rows, d.digest,"
             " (p.rows, p.digest, l.contract_sha256) is distinct from (d.rows, d.digest, {contract}) from ("
-            " select {period} as period, count(*) as rows, sum({hash})::text as digest from {stage} group by 1"
-            ") as d left join ops.period_digest as p on p.feed = %s and p.period = d.period"
-            " left join ops.load as l on l.load_id = p.load_id order by d.period"
+            " select {period} as period, {end} as period_end, count(*) as rows, sum({hash})::text as digest"
+            " from {stage} group by {by}"
+            ") as d left join ops.period_digest as p"
+            " on p.feed = %s and (p.period, p.period_end) = (d.period, d.period_end)"
+            " left join ops.load as l on l.load_id = p.load_id order by d.period, d.period_end"
         ).format(
             contract=sql.Literal(contract.sha256),
-            period=sql.Identifier(period.name),
+            period=sql.Identifier(period),
+            end=sql.Identifier(period_end),
+            by=names(sorted({period, period_end})),
             hash=_row_hash([*axes, *contract.said_columns]),
             stage=stage_table(contract, load_id),
         ),
@@ -108,14 +117,29 @@ def changed_periods(connection: psycopg.Connection, contract: Contract, load_id:
     Between gate and publish another load may have been accepted, so the comparison is made again under the lock.
     """
     rows = connection.execute(
-        "select d.period, d.rows, d.digest, true from ops.load_period as d"
-        " left join ops.period_digest as p on p.feed = %s and p.period = d.period"
+        "select d.period, d.period_end, d.rows, d.digest, true from ops.load_period as d"
+        " left join ops.period_digest as p"
+        " on p.feed = %s and (p.period, p.period_end) = (d.period, d.period_end)"
         " left join ops.load as l on l.load_id = p.load_id"
         " where d.load_id = %s and (p.rows, p.digest, l.contract_sha256) is distinct from (d.rows, d.digest, %s)"
-        " order by d.period",
+        " order by d.period, d.period_end",
         [contract.feed, load_id, contract.sha256],
     ).fetchall()
     return [PeriodDigest(*row) for row in rows]
+
+
+def in_periods(contract: Contract, row: str, periods: Sequence[PeriodDigest]) -> sql.Composable:
+    """Condition that the row of an alias is of one of these periods."""
+    start, end = contract.period_names
+    starts = sql.Literal([entry.period for entry in periods])
+    if start == end:
+        return sql.SQL("{} = any({}::date[])").format(sql.Identifier(row, start), starts)
+    return sql.SQL("({}, {}) in (select * from unnest({}::date[], {}::date[]))").format(
+        sql.Identifier(row, start),
+        sql.Identifier(row, end),
+        starts,
+        sql.Literal([entry.period_end for entry in periods]),
+    )
 
 
 def lock_history(connection: psycopg.Connection, contract: Contract) -> None:
@@ -126,12 +150,49 @@ def lock_history(connection: psycopg.Connection, contract: Contract) -> None:
 def settle_held(
     connection: psycopg.Connection, contract: Contract, load_id: int, *, own: bool = False
 ) -> None:
-    """A delivery that was let through settles what earlier ones of its periods left waiting; an overtaken one its own."""
+    """A delivery that was let through settles what earlier ones of its periods left waiting; an overtaken one its own.
+
+    Where a delivery speaks of its own rows alone (`covers: rows`), a row is settled by a later one about the same thing: of
+    the same twelve months, or of any where the one that waits lay ahead. Next year's row leaves this year's question open.
+    """
+    rows = not own and not covers_whole_periods(contract)
     connection.execute(
-        "update ops.held_row as h set state = 'superseded', settled_at = clock_timestamp()"
-        " from ops.load_period as p where p.load_id = %(load)s and h.feed = %(feed)s and h.period = p.period"
-        " and h.state = 'held' and case when %(own)s then h.load_id = %(load)s else h.load_id < %(load)s end",
-        {"load": load_id, "feed": contract.feed, "own": own},
+        sql.SQL(
+            "update ops.held_row as h set state = 'superseded', settled_at = clock_timestamp() from {said}"
+            " and h.feed = {feed} and h.state = 'held' and h.load_id {earlier} {load}"
+        ).format(
+            said=_same_rows(contract, load_id) if rows else _same_periods(load_id),
+            feed=sql.Literal(contract.feed),
+            earlier=sql.SQL("=" if own else "<"),
+            load=sql.Literal(load_id),
+        )
+    )
+
+
+def _same_periods(load_id: int) -> sql.Composable:
+    return sql.SQL(
+        "ops.load_period as p where p.load_id = {} and (h.period, h.period_end) = (p.period, p.period_end)"
+    ).format(sql.Literal(load_id))
+
+
+def _same_rows(contract: Contract, load_id: int) -> sql.Composable:
+    axes = [name for name in contract.key_names if name not in (*contract.period_names, "period_kind")]
+    return sql.SQL(
+        "{stage} as s where {same_axes} and ({held} && {said} or h.period_end > h.held_at::date)"
+    ).format(
+        stage=stage_table(contract, load_id),
+        same_axes=sql.SQL(" and ").join(
+            sql.SQL("h.row ->> {} = s.{}").format(sql.Literal(name), sql.Identifier(name)) for name in axes
+        ),
+        held=_last_year("h", "period", "period_end"),
+        said=_last_year("s", *contract.period_names),
+    )
+
+
+def _last_year(row: str, start: str, end: str) -> sql.Composable:
+    """The days of a period that lie in the twelve months before its end."""
+    return sql.SQL("daterange(greatest({s}, ({e} - interval '1 year')::date + 1), {e}, '[]')").format(
+        s=sql.Identifier(row, start), e=sql.Identifier(row, end)
     )
 
 
@@ -153,23 +214,19 @@ def write_history(
     Must run inside the transaction that took `lock_history`. Writes `ops.period_digest` for every period without held
     rows, so that a period with held rows is looked at again next time.
     """
-    raw, stage, period = (
-        raw_table(contract),
-        stage_table(contract, load_id),
-        sql.Identifier(contract.period.name),
-    )
+    raw, stage = raw_table(contract), stage_table(contract, load_id)
     key = contract.key_names
-    months = [entry.period for entry in periods]
+    start, end = contract.period_names
     known_from: datetime = connection.execute("select clock_timestamp()").fetchone()[0]  # type: ignore[index]
     occupied = _exists(
         connection,
-        sql.SQL("{} where {} = any(%s) and known_to = 'infinity'").format(raw, period),
-        months,
+        sql.SQL("{} as r where {} and known_to = 'infinity'").format(raw, in_periods(contract, "r", periods)),
     )
     parts = {
         "raw": raw,
         "stage": stage,
-        "period": period,
+        "raw_periods": in_periods(contract, "r", periods),
+        "staged_periods": in_periods(contract, "c", periods),
         "key": names(key),
         "same_key": sql.SQL(" and ").join(
             sql.SQL("r.{0} = c.{0}").format(sql.Identifier(column)) for column in key
@@ -184,24 +241,26 @@ def write_history(
     if occupied:
         opened, closed = _write_difference(connection, contract, parts, periods, held=held)
     else:
-        opened, closed = _write_all(connection, contract, parts, months, page_borders), 0
+        opened, closed = _write_all(connection, contract, parts, page_borders), 0
         analyze(connection, raw)
     embargo.note(connection, contract, parts["load_id"])
     connection.execute(
         sql.SQL(
-            "insert into ops.period_digest (feed, period, rows, digest, load_id)"
-            " select {feed}, p.period, p.rows, p.digest, {load_id} from ops.load_period as p"
-            " where p.load_id = {load_id} and p.period = any(%s)"
-            " and not ({held} and exists"
-            " (select 1 from {stage} as s where s.{period} = p.period and s.held_by is not null))"
-            " on conflict (feed, period) do update set rows = excluded.rows, digest = excluded.digest,"
+            "insert into ops.period_digest (feed, period, period_end, rows, digest, load_id)"
+            " select {feed}, p.period, p.period_end, p.rows, p.digest, {load_id} from ops.load_period as p"
+            " where p.load_id = {load_id} and (p.period, p.period_end) in (select * from unnest(%s::date[], %s::date[]))"
+            " and not ({held} and exists (select 1 from {stage} as s"
+            " where (s.{start}, s.{end}) = (p.period, p.period_end) and s.held_by is not null))"
+            " on conflict (feed, period, period_end) do update set rows = excluded.rows, digest = excluded.digest,"
             " load_id = excluded.load_id, accepted_at = clock_timestamp()"
         ).format(
             feed=sql.Literal(contract.feed),
             held=sql.Literal(held),
-            **{k: parts[k] for k in ("load_id", "stage", "period")},
+            start=sql.Identifier(start),
+            end=sql.Identifier(end),
+            **{k: parts[k] for k in ("load_id", "stage")},
         ),
-        [months],
+        [[entry.period for entry in periods], [entry.period_end for entry in periods]],
     )
     return Written(opened, closed, known_from)
 
@@ -210,7 +269,6 @@ def _write_all(
     connection: psycopg.Connection,
     contract: Contract,
     parts: dict[str, sql.Composable],
-    months: list[date],
     page_borders: Sequence[int],
 ) -> int:
     """Periods never seen before: insert as they arrived. Into an empty history the index is built afterwards (3× faster).
@@ -227,12 +285,11 @@ def _write_all(
         connection.execute(sql.SQL("drop index {}").format(sql.Identifier("raw", current_index(contract))))
     rows = sql.SQL(
         "select {staged}, {load_id}, {known_from}, {public_from} from {stage} as c"
-        " where c.{period} = any(%s) and c.held_by is null"
+        " where {staged_periods} and c.held_by is null"
     ).format(**parts)
     runs = [rows + run for run in _page_runs(page_borders if empty else ())]
     opened = connection.execute(
-        sql.SQL("insert into {raw} ({columns}) ").format(**parts) + sql.SQL(" union all ").join(runs),
-        [months] * len(runs),
+        sql.SQL("insert into {raw} ({columns}) ").format(**parts) + sql.SQL(" union all ").join(runs)
     ).rowcount
     if empty:
         create_current_index(connection, contract)
@@ -271,24 +328,22 @@ def _write_difference(
     """Periods with accepted rows: open what is new, close what it replaces. Held rows replace nothing.
 
     One anti-join finds what is new; the unique index finds what that replaces. Counting then proves that no key went
-    away: rows before, plus those opened, minus those closed, must be the rows delivered.
+    away: rows before, plus those opened, minus those closed, must be the rows delivered. A delivery that speaks of its
+    own rows alone (`covers: rows`) leaves the others as they are.
     """
-    months = [entry.period for entry in periods]
     # A merge join would sort both sides; what the hash needs fits into memory.
     connection.execute("set local enable_mergejoin = off")
     connection.execute(
         sql.SQL(
             "create temporary table opening on commit drop as select c.*, {public_from} as public_from from {stage} as c"
-            " where c.{period} = any(%s) and c.held_by is null and not exists (select 1 from {raw} as r"
-            " where r.known_to = 'infinity' and r.{period} = any(%s) and {same_key} and {same_said})"
-        ).format(**parts),
-        [months, months],
+            " where {staged_periods} and c.held_by is null and not exists (select 1 from {raw} as r"
+            " where r.known_to = 'infinity' and {raw_periods} and {same_key} and {same_said})"
+        ).format(**parts)
     )
     analyze(connection, sql.Identifier("opening"))
     before = _count(
         connection,
-        sql.SQL("{raw} where known_to = 'infinity' and {period} = any(%s)").format(**parts),
-        months,
+        sql.SQL("{raw} as r where known_to = 'infinity' and {raw_periods}").format(**parts),
     )
     if embargo.is_delayed(connection, contract, parts["known_from"]):
         embargo.give_way(connection, contract, sql.Identifier("opening"), parts["known_from"])
@@ -307,13 +362,12 @@ def _write_difference(
         held_new = _count(
             connection,
             sql.SQL(
-                "{stage} as c where {period} = any(%s) and held_by is not null"
+                "{stage} as c where {staged_periods} and held_by is not null"
                 " and not exists (select 1 from {raw} as r where r.known_to = 'infinity' and {same_key})"
             ).format(**parts),
-            months,
         )
     vanished = before + opened - closed - (sum(entry.rows for entry in periods) - held_new)
-    if vanished:
+    if vanished and covers_whole_periods(contract):
         raise GateRejected(
             f"{contract.title_ja}：前回まであったセルが {vanished:,} 件、今回の提供から消えています。"
             "何も公表していません。提供元の表が変わっていないか確認してください。",
@@ -322,15 +376,18 @@ def _write_difference(
     return opened, closed
 
 
-def _exists(connection: psycopg.Connection, source: sql.Composable, *parameters: object) -> bool:
-    row = connection.execute(
-        sql.SQL("select exists (select 1 from ") + source + sql.SQL(")"), parameters
-    ).fetchone()
+def covers_whole_periods(contract: Contract) -> bool:
+    """Whether a delivery of the feed holds all that is known of its periods, so that what it leaves out has vanished."""
+    return not (isinstance(contract.source, FileSource) and contract.source.covers == "rows")
+
+
+def _exists(connection: psycopg.Connection, source: sql.Composable) -> bool:
+    row = connection.execute(sql.SQL("select exists (select 1 from ") + source + sql.SQL(")")).fetchone()
     assert row is not None
     return bool(row[0])
 
 
-def _count(connection: psycopg.Connection, source: sql.Composable, months: list[date]) -> int:
-    row = connection.execute(sql.SQL("select count(*) from ") + source, [months]).fetchone()
+def _count(connection: psycopg.Connection, source: sql.Composable) -> int:
+    row = connection.execute(sql.SQL("select count(*) from ") + source).fetchone()
     assert row is not None
     return int(row[0])

@@ -19,7 +19,15 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from kpi_warehouse.warehouse.connection import connect
-from kpi_warehouse.warehouse.deliveries import ACCEPTED, COLUMNS, FEED_LOCK, REFUSED, Delivery, find_delivery
+from kpi_warehouse.warehouse.deliveries import (
+    ACCEPTED,
+    COLUMNS,
+    FEED_LOCK,
+    REFUSED,
+    Delivery,
+    accepted_with,
+    find_delivery,
+)
 from kpi_warehouse.warehouse.landing import Landed
 
 INBOX_LOCK = 0x4B50_4942
@@ -29,12 +37,16 @@ DELIVERY_LOCK = 0x4B5044
 
 @dataclass(frozen=True)
 class Seen:
-    """A file as a listing shows it. `location` tells it from every other; `file_name` is for people."""
+    """A file as a listing shows it. `location` tells it from every other; `file_name` is for people.
+
+    `put_at` is when it was put there, which copying does not carry along; None where the place does not know.
+    """
 
     file_name: str
     location: str
     bytes: int
     mtime: datetime | None
+    put_at: datetime | None = None
 
 
 def note_seen(inbox: str, files: Sequence[Seen], settle_seconds: float, listed_at: float) -> list[Delivery]:
@@ -42,6 +54,7 @@ def note_seen(inbox: str, files: Sequence[Seen], settle_seconds: float, listed_a
 
     These are the files that an earlier look, at least `settle_seconds` before this one, saw with the same size and time, in
     the order of their arrival, and those that matched no contract when they were looked at before (a contract may have come since).
+    A file that was refused and is put there again is a new look at it, though its bytes and its time of writing are the same.
 
     Args:
         inbox: the address that all locations begin with. Files of it that are gone before they were taken are forgotten.
@@ -70,10 +83,11 @@ def note_seen(inbox: str, files: Sequence[Seen], settle_seconds: float, listed_a
         for file in files:
             if (file.location, file.mtime, file.bytes) not in known:
                 connection.execute(
-                    "insert into ops.delivery (file_name, location, bytes, mtime, state) values (%s, %s, %s, %s, 'settling')"
+                    "insert into ops.delivery (file_name, location, bytes, mtime, put_at, state)"
+                    " values (%s, %s, %s, %s, %s, 'settling')"
                     " on conflict (location) where state = 'settling' do update set bytes = excluded.bytes,"
-                    " mtime = excluded.mtime, seen_at = clock_timestamp(), attempts = 0",
-                    [file.file_name, file.location, file.bytes, file.mtime],
+                    " mtime = excluded.mtime, put_at = excluded.put_at, seen_at = clock_timestamp(), attempts = 0",
+                    [file.file_name, file.location, file.bytes, file.mtime, file.put_at],
                 )
         # A file that went back to an earlier state of itself leaves a row of the state in between.
         connection.execute(
@@ -82,6 +96,7 @@ def note_seen(inbox: str, files: Sequence[Seen], settle_seconds: float, listed_a
             " and (d.mtime is distinct from f.mtime or d.bytes <> f.bytes)",
             [locations, [file.mtime for file in files], [file.bytes for file in files]],
         )
+        _put_again(connection, files)
         return (
             connection.cursor(row_factory=class_row(Delivery))
             .execute(
@@ -100,6 +115,31 @@ def note_seen(inbox: str, files: Sequence[Seen], settle_seconds: float, listed_a
             )
             .fetchall()
         )
+
+
+def _put_again(connection: psycopg.Connection, files: Sequence[Seen]) -> None:
+    """Open the refusals of files that were put to their place once more; the clock is that of the place alone."""
+    connection.execute(
+        "update ops.delivery as d set put_at = f.put_at, state = case when again then 'settling' else state end,"
+        " seen_at = case when again then clock_timestamp() else seen_at end,"
+        " message_ja = case when again then null else message_ja end,"
+        " load_id = case when again then null else load_id end,"
+        " announced_at = case when again then null else announced_at end,"
+        " settled_at = case when again then null else settled_at end, attempts = case when again then 0 else attempts end"
+        " from (select f.*, d.delivery_id, d.put_at is not null and d.state = any(%s) as again"
+        " from unnest(%s::text[], %s::timestamptz[], %s::bigint[], %s::timestamptz[]) as f(location, mtime, bytes, put_at)"
+        " join ops.delivery as d on d.location = f.location and d.mtime is not distinct from f.mtime and d.bytes = f.bytes"
+        " where f.put_at is not null and d.put_at is distinct from f.put_at"
+        " and not exists (select 1 from ops.delivery as newer where newer.location = d.location"
+        " and newer.delivery_id > d.delivery_id)) as f where d.delivery_id = f.delivery_id",
+        [
+            [*REFUSED, "rejected"],
+            [file.location for file in files],
+            [file.mtime for file in files],
+            [file.bytes for file in files],
+            [file.put_at for file in files],
+        ],
+    )
 
 
 def note_pulled(feed: str, seen: Seen, sha256: str, validators: dict[str, str]) -> Delivery:
@@ -199,14 +239,7 @@ def accept(
 ) -> Delivery:
     """Write down that the landed bytes are a delivery of the feed; `duplicate` when the feed has them already."""
     connection.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [FEED_LOCK, feed])
-    earlier = (
-        connection.cursor(row_factory=class_row(Delivery))
-        .execute(
-            f"select {COLUMNS} from ops.delivery where feed = %s and sha256 = %s and state = any(%s)",
-            [feed, landed.sha256, list(ACCEPTED)],
-        )
-        .fetchone()
-    )
+    earlier = accepted_with(connection, feed, landed.sha256)
     if earlier is None:
         connection.execute(
             "insert into ops.landed (sha256, bytes, location, media_type) values (%s, %s, %s, %s) on conflict do nothing",
