@@ -14,6 +14,8 @@ from deliveries import FLOW, KUMAMOTO, MONTHLY, Deliveries, Flow, Moves, publish
 from psycopg.rows import dict_row
 
 from kpi_warehouse import marts
+from kpi_warehouse.alerts.incidents import find, notifications
+from kpi_warehouse.alerts.messages import message_of
 from kpi_warehouse.contract import find_contract
 from kpi_warehouse.errors import BuildFailed, KpiError
 from kpi_warehouse.set_aside import rounds
@@ -135,9 +137,9 @@ def test_the_culprit_is_left_out_named_and_everything_else_is_published(
     assert (after["actual_value"], after["gate_status"]) == (before["actual_value"], "set_aside")
     said = after["left_out_ja"]
     assert f"取込番号{culprit}（2024年12月分" in said and "時点の値を表示しています" in said
-    assert ask(
-        loader, "select count(*) from marts.fct_migration_flow_monthly where period_id = '2025-01'"
-    ) != [{"count": 0}]
+    assert shown("select count(*) from marts.fct_migration_flow_monthly where period_id = '2025-01'") != [
+        {"count": 0}
+    ]
     health = {row["feed"]: row for row in shown("select * from marts.mart_load_health")}
     assert (health[MONTHLY]["state"], health[MONTHLY]["gate_status"]) == ("set_aside", "set_aside")
     assert health[MONTHLY]["left_out_ja"] == said
@@ -150,6 +152,14 @@ def test_the_culprit_is_left_out_named_and_everything_else_is_published(
     assert ask(loader, "select state from ops.build order by build_id desc limit 1") == [
         {"state": "published"}
     ]
+
+    [notice] = notifications(1)
+    told = message_of(loader, find(loader, 1), notification=notice)
+    assert "取込を除いて構築" in told.subject
+    assert (
+        f"取込番号{culprit}" in told.body and "前回までに受け付けた値（2025-04-01 18:00 公表）" in told.body
+    )
+    assert "合わない行：" in told.body and "2024-12" in told.body
 
 
 def test_it_stays_out_without_another_try_until_something_changes(

@@ -32,7 +32,8 @@ load_months as (
 
 ),
 
--- A refused delivery, and one that is set aside, leave the last good figures in place; the next accepted one takes the warning away.
+-- A refused delivery, and one that is set aside, leave the last good figures in place; the next accepted one
+-- takes the warning away.
 newest_decision as (
 
     select distinct on (feed, month)

@@ -7,7 +7,7 @@ without it, `ended` when one could. The trigger opens and settles the incident o
 from alembic import op
 
 revision = "0012"
-down_revision = "0008"
+down_revision = "0011"
 
 TABLES = """
 set role kpi_loader;
