@@ -275,7 +275,7 @@ class PlainTable:
         reading = self._understood([block.cells(int(row)) for row in rows]).reading
         keys = []
         for row in reading.rows:
-            parts = [(0, (row.period, row.period_kind)), (1, row.measure_code)]
+            parts = [(0, (row.period, row.period_end, row.period_kind)), (1, row.measure_code)]
             try:
                 parts += [(part, row.axes[axis]) for part, axis in enumerate(self._axes, 2)]
             except KeyError as error:
