@@ -25,6 +25,7 @@ from kpi_warehouse.readers.grid import Cell, Sheet
 HEADER_ROWS = 4
 # Blank rows that may stand between a row of headings and the first figure, and within a table.
 GAP_ROWS = 4
+SECTION_ROWS, SECTION_TEXT = 2, 20
 
 
 @dataclass
@@ -160,6 +161,12 @@ class Shape:
             bottom -= 1
         if bottom <= above or (self.blank(bottom) and not self._merged(bottom)):
             return None
+        # Lines like 県内 or 令和5年度 alone above the first rows that they are for.
+        sections = 0
+        while sections < SECTION_ROWS and bottom - 1 > above and self.is_section(bottom):
+            bottom -= 1
+            sections += 1
+        first = bottom + 1 if sections else first
         top = bottom + 1
         while top - 1 > above and self._may_be_header(top - 1):
             top -= 1
@@ -169,6 +176,17 @@ class Shape:
             # Rows that are not filled in yet stand between one row of headings and the first figure.
             return top, top, top + 1
         return top, bottom, first
+
+    def is_section(self, at: int) -> bool:
+        """Whether a row says one thing and no more, in a cell of its own at the left."""
+        said = [column for column, kind in enumerate(self.kinds[at]) if kind]
+        return (
+            len(said) == 1
+            and said[0] <= 1
+            and self.kinds[at][said[0]] in (TEXT, PERIOD)
+            and len(self.filled(at)) == 1
+            and len(self.sheet.rows[at][said[0]].text) <= SECTION_TEXT
+        )
 
     def _merged(self, at: int) -> bool:
         return any(cell.merged_from is not None for cell in self.sheet.rows[at])

@@ -67,6 +67,7 @@ UNIT_PATTERN = (
     r"\s*(?P<unit>[^\s()（）\[\]［］【】〔〕]+)"
 )
 UNIT_LINE = re.compile(UNIT_PATTERN)
+WITHOUT_ERA = re.compile(r"(?:\d{1,2}|元)\s*年\s*(度)?")
 _YEARISH = re.compile(r"(19|20)\d\d")
 # Only tells that a text is a period; which year it has is another matter.
 SOME_YEAR = Period(date(2000, 4, 1), date(2001, 3, 31), "年度", None, None, "")
@@ -115,6 +116,9 @@ def period_kind(text: str, *, bare: bool = True) -> str | None:
     Args:
         bare: a number of four digits counts as well.
     """
+    if found := WITHOUT_ERA.fullmatch(fold(text)):
+        # 5年度 behind 令和4年度: the reader gives it the era of the year before it.
+        return "年度" if found[1] else "暦年"
     if len(text) > 40 or (not bare and _YEARISH.fullmatch(fold(text).strip())):
         return None
     try:

@@ -76,12 +76,14 @@ def amend(sketch: Sketch, samples: Sequence[Sample], blocks: Sequence[Block]) ->
 
 def _amended(sketch: Sketch, sample: Sample, faults: list[CellFault], blocks: Sequence[Block]) -> bool:
     changed = False
-    strays = [fault for fault in faults if fault.code in _STRAY]
+    strays = [fault for fault in faults if fault.code in _STRAY or _below(sample, fault, blocks)]
     for fault in strays:
         changed |= _outside(sketch, sample, fault, blocks, strays)
     for fault in faults:
         if fault.code in _NUMBER:
-            changed |= _mark(sketch, fault)
+            changed |= _mark(sketch, sample, fault)
+        elif fault.code == "brackets":
+            changed |= _brackets(sketch, fault)
         elif fault.code == "blank":
             changed |= _blank(sketch)
         elif fault.code == "unknown_label":
@@ -91,6 +93,17 @@ def _amended(sketch: Sketch, sample: Sample, faults: list[CellFault], blocks: Se
     if not changed and any(fault.code == "duplicate_key" for fault in faults):
         changed = _another_axis(sketch, blocks)
     return changed
+
+
+def _below(sample: Sample, fault: CellFault, blocks: Sequence[Block]) -> bool:
+    """Whether what was taken for a label is a line right under a table, with nothing beside it."""
+    at = sample.at(fault.place)
+    if at is None or fault.code not in ("unreadable_period", "unknown_label"):
+        return False
+    number, row, _ = at
+    last = max((block.last for block in blocks if block.number == number), default=row)
+    filled = sum(cell.value is not None for cell in sample.book.sheets[number].rows[row])
+    return row > last and filled == 1
 
 
 def _outside(
@@ -122,7 +135,27 @@ def _add(sketch: Sketch, line: dict[str, str]) -> bool:
     return True
 
 
-def _mark(sketch: Sketch, fault: CellFault) -> bool:
+def _brackets(sketch: Sketch, fault: CellFault) -> bool:
+    """Numbers in brackets: 内数 where a word says so, else a minus; either way somebody must say."""
+    meant = "subset" if re.search("うち|内|再掲|新規", fault.label) else "minus"
+    changed = False
+    for table in sketch.tables:
+        if "brackets" not in table:
+            table["brackets"] = meant
+            changed = True
+    if changed:
+        said = {"subset": "内数", "minus": "負の値"}[meant]
+        sketch.ask(
+            f"「{fault.found.strip()}」の括弧は{said}とみなす（brackets: {meant}）。"
+            "負の値 minus、内数 subset、再掲 repeated、予定 planned のどれか。"
+        )
+    return changed
+
+
+def _mark(sketch: Sketch, sample: Sample, fault: CellFault) -> bool:
+    cell = sample.cell(fault.place)
+    if cell is None or not isinstance(cell.value, str):
+        return False
     text = fault.found.strip()
     rest = take_references(text)[0] or text
     if not text or len(rest) > LONGEST_MARK or _NUMERAL.search(fold(rest)):
