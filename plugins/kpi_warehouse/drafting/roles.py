@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from kpi_warehouse.contract_layout import ColumnSpec, Table
@@ -44,6 +45,7 @@ _NO_TABLE = Table("", ())
 # More kinds of rows than this are rather places or people than measures.
 MOST_MEASURES = 40
 _PLACES = re.compile(r"市|区|町|村|県|地域|地区|都道府県|相手|国|校|施設|路線|地点|団体|企業|事業所")
+_UNIT_LIKE = re.compile(r"[^\W\d_]|[%％‰℃円]")
 _MONTH_FIRST = re.compile(r"\d{1,2}\s*月")
 _TO_BE_FILLED = re.compile(r"実績|数|値|額|量")
 _FISCAL, _CALENDAR = re.compile(r"年度"), re.compile(r"年(?!度)|暦年|西暦")
@@ -67,7 +69,7 @@ class Column:
     def at(self) -> int:
         return self.heading.column
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The heading without its unit, as far as the reader tells the two apart."""
         if not self.heading.parts:
@@ -82,7 +84,11 @@ class Column:
         if self.heading.unit:
             return self.heading.unit
         found = split_unit(self.heading.parts[-1])[1] if self.heading.parts else None
-        return found if found and period_kind(found) is None and not found.isdigit() else None
+        return (
+            found
+            if found and _UNIT_LIKE.search(found) and period_kind(found) is None and not found.isdigit()
+            else None
+        )
 
     def share(self, *kinds: int) -> float:
         """Share of the filled cells that are of these kinds."""
@@ -105,7 +111,13 @@ class Column:
 
 
 def columns_of(block: Block) -> list[Column]:
-    """The columns of a block that hold anything."""
+    """The columns of a block that hold anything; looked at once."""
+    if block.columns is None:
+        block.columns = _columns_of(block)
+    return block.columns
+
+
+def _columns_of(block: Block) -> list[Column]:
     columns: list[Column] = []
     for heading in headings_of(block.sheet, block.top, block.bottom, spread=False):
         cells = block.cells(heading.column)
@@ -139,7 +151,7 @@ class TableDraft:
         self.sections = self._sections()
         if self.numbers or self.sections:
             aside = {at for at, _ in (*self.numbers, *self.sections)}
-            self.block = replace(block, rows=[at for at in block.rows if at not in aside])
+            self.block = replace(block, rows=[at for at in block.rows if at not in aside], columns=None)
             self.columns = columns_of(self.block)
         self.aliases: dict[str, str] = {}
 
@@ -660,8 +672,8 @@ class TableDraft:
 
     def _unit_in_order(self, column: Column, values: list[Column]) -> str | None:
         """The unit of a column where one line states as many as there are columns without: （単位：人、km2）."""
-        bare = [each for each in values if not self._unit_of(each)]
-        if len(self.units) < 2 or len(bare) != len(self.units):
+        bare = [each for each in values if not self._unit_of(each)] if len(self.units) > 1 else []
+        if not bare or len(bare) != len(self.units):
             return None
         self.sketch.ask(f"単位「{'、'.join(self.units)}」は、この順に列の単位とみなす。")
         return canonical_unit(self.units[bare.index(column)])

@@ -31,8 +31,7 @@ from kpi_warehouse.readers.workbook import read_workbook
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
 TABLE_AXIS = "table_code"
 MOST_TABLES = 20
-# A list of more labels is no closed list of codes.
-MOST_LABELS = 5000
+MOST_COLUMNS = 400
 
 
 @dataclass(frozen=True)
@@ -93,13 +92,6 @@ def _tried(
     sketch = Sketch(how)
     blocks = _chosen(samples[0].book, sketch, sheet, alone=alone)
     _tables(sketch, blocks, title_ja)
-    labels = max((len(axis.codes) for axis in sketch.axes.values()), default=0)
-    if labels > MOST_LABELS:
-        raise KpiError(
-            f"行の見出しが {labels:,} 種類あります（上限 {MOST_LABELS:,}）。"
-            "集計する前の、1件ごとのデータではありませんか。集計した表を見本にしてください。",
-            "draft.too_many_labels",
-        )
     try:
         return sketch, amend(sketch, samples, blocks)
     except GrammarError:
@@ -181,6 +173,13 @@ def _chosen(book: Book, sketch: Sketch, wanted: str | None, *, alone: bool) -> l
     if sketch.ignored_sheets:
         sketch.ask(f"シート「{book.sheets[main].name}」を読む。ほかのシートは読まない（ignoreSheets）。")
     blocks = [block for number in alike for block in found[number]]
+    named = max(sum(not column.period for column in columns_of(block)) for block in blocks)
+    if named > MOST_COLUMNS:
+        raise KpiError(
+            f"見出しの違う列が {named:,} あります（上限 {MOST_COLUMNS}）。行と列が逆ではありませんか。"
+            "要る列だけを残した見本にしてください。",
+            "draft.too_many_columns",
+        )
     most = max(map(_weight, blocks))
     # A stray figure under the table is no table.
     return [block for block in blocks if _weight(block) > 1 or most <= 1][:MOST_TABLES]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 from kpi_warehouse.drafting.texts import (
-    BLANK,
     FIGURE,
     MARK,
     PERIOD,
@@ -25,6 +25,7 @@ from kpi_warehouse.readers.grid import Cell, Sheet
 HEADER_ROWS = 4
 # Blank rows that may stand between a row of headings and the first figure, and within a table.
 GAP_ROWS = 4
+MOST_ROWS = 10_000
 SECTION_ROWS, SECTION_TEXT = 2, 20
 
 
@@ -44,6 +45,7 @@ class Block:
     last: int
     caption: tuple[int, int] | None = None
     rows: list[int] = field(default_factory=list)
+    columns: list[Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def gaps(self) -> bool:
@@ -56,21 +58,12 @@ class Block:
 
 
 class Shape:
-    """A sheet as it looks: the kind of each cell."""
+    """A sheet as it looks: the kind of each cell of its first rows, which show how it is built."""
 
     def __init__(self, sheet: Sheet) -> None:
         self.sheet = sheet
-        self._known: dict[tuple[type, str], int] = {}
-        self.kinds = [[self._kind(cell) for cell in row] for row in sheet.rows]
-
-    def _kind(self, cell: Cell) -> int:
-        if cell.value is None:
-            return BLANK
-        key = (type(cell.value), cell.text)
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = kind_of(cell)
-        return known
+        self.count = min(len(sheet.rows), MOST_ROWS)
+        self.kinds = [[kind_of(cell) for cell in sheet.rows[at]] for at in range(self.count)]
 
     def blank(self, at: int) -> bool:
         """Whether nothing stands in a row."""
@@ -101,8 +94,7 @@ class Shape:
     def blocks(self, number: int) -> Iterator[Block]:
         """The tables from top to bottom."""
         at, above = 0, -1
-        count = len(self.sheet.rows)
-        while at < count:
+        while at < self.count:
             if not self.is_body(at):
                 at += 1
                 continue
@@ -122,7 +114,7 @@ class Shape:
         figures = {column for column, kind in enumerate(self.kinds[first]) if kind in (FIGURE, MARK)}
         rows, last, gap = [first], first, 0
         waiting: list[int] = []
-        for at in range(first + 1, len(self.sheet.rows)):
+        for at in range(first + 1, self.count):
             if self.blank(at):
                 gap += 1
                 waiting = [] if gap > GAP_ROWS else waiting
