@@ -7,6 +7,7 @@ its author sees which cells it does not account for yet.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ from kpi_warehouse.contract_draft_table import (
 from kpi_warehouse.contract_file import dump_yaml
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.japanese.numbers import read_numbers
+from kpi_warehouse.japanese.signs import take_references
 from kpi_warehouse.japanese.widths import fold, search_key
 from kpi_warehouse.readers.delimited import read_delimited
 from kpi_warehouse.readers.grid import Book, Cell
-from kpi_warehouse.readers.layout_headers import Heading, take_references
+from kpi_warehouse.readers.layout_headers import Heading
 from kpi_warehouse.readers.workbook import read_workbook
 
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
@@ -227,7 +229,8 @@ def _telling(found: Found, named: list[Heading]) -> int | None:
             {row[heading.column].text for row in found.rows if isinstance(row[heading.column].value, str)}
         )
         for heading in named
-        if not any(is_figure(row[heading.column]) for row in found.rows)
+        if search_key(heading.text) not in NUMBERINGS
+        and not any(is_figure(row[heading.column]) for row in found.rows)
     }
     return max(texts, key=lambda column: texts[column]) if texts else None
 
@@ -241,6 +244,7 @@ def _labels(found: Found, text: str, cells: list[Cell], *, measures: bool, axis:
     ]
     if measures:
         found.measures = {f"m{at}": label for at, label in enumerate(labels, 1)}
+        found.units |= _row_units(found, cells)
         found.columns.append({"heading": [text], "is": "measure"})
     elif 0 < len(labels) <= 100 and axis:
         name = f"axis{len(found.axes) + 1}_code"
@@ -249,6 +253,22 @@ def _labels(found: Found, text: str, cells: list[Cell], *, measures: bool, axis:
     else:
         reason = f"指標を決めない欄。{TO_BE_CHECKED}"
         found.columns.append({"heading": [text], "is": "ignored", "reason": reason})
+
+
+def _row_units(found: Found, labels: list[Cell]) -> dict[str, str]:
+    """The unit that the figures of a measure's rows are written with: code → the most frequent one."""
+    units: dict[str, Counter[str]] = {}
+    codes = {label: code for code, label in found.measures.items()}
+    for row in found.rows:
+        label = next((cell for cell in labels if any(cell is each for each in row)), None)
+        code = codes.get(take_references(fold(label.text))[0]) if label is not None else None
+        if code is None:
+            continue
+        for cell in row:
+            if isinstance(cell.value, str) and is_figure(cell):
+                written = read_numbers(take_references(fold(cell.text))[0])[0].unit
+                units.setdefault(code, Counter()).update([written] if written else [])
+    return {code: counted.most_common(1)[0][0] for code, counted in units.items() if counted}
 
 
 def _unit(heading: Heading) -> tuple[str, str | None]:
