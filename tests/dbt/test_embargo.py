@@ -226,7 +226,9 @@ def test_a_later_version_that_is_public_at_once_ends_the_wait_of_an_earlier_one(
         ("K06", float(NEW), "R5年度", "実績", SOON),
     )
     for value, day in ((1, None), (2, SOON), (3, SOON + timedelta(days=9))):
-        deliver(sheet(tmp_path, f"D05は{value}", *beside, ("D05", value, "R5年度（10月末現在）", "年度途中", day)))
+        deliver(
+            sheet(tmp_path, f"D05は{value}", *beside, ("D05", value, "R5年度（10月末現在）", "年度途中", day))
+        )
     assert shown() == [(1,)]
     deliver(sheet(tmp_path, "D05は4", *beside, ("D05", 4, "R5年度（10月末現在）", "年度途中", None)))
     assert shown() == [(4,)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kpi_warehouse.contract_layout import MEASURE_COLUMN, ColumnSpec
 from kpi_warehouse.japanese.periods import Period, is_bare_month
-from kpi_warehouse.japanese.signs import take_references
+from kpi_warehouse.japanese.signs import note_of, raised_signs, take_references
 from kpi_warehouse.japanese.units import canonical_unit
 from kpi_warehouse.japanese.widths import fold, search_key
 from kpi_warehouse.readers.grid import Cell
@@ -31,7 +31,7 @@ class TableReader:
         self.table, self.page, self.rules = found.table, found.page, found.table.rows
         compiler = ColumnCompiler(found, context)
         self.columns = compiler.columns()
-        self.periods = PeriodCells(self.table.year, compiler.base)
+        self.periods = PeriodCells(self.table.year, compiler.base, found.page.sheet.day_zero)
         self.notes = context.outside.footnotes(found)
         self.left: list[tuple[int, int]] = []
         self.left_rows: set[int] = set()
@@ -222,6 +222,8 @@ class TableReader:
         for (spec, column), label in zip(self.columns.labels, labels, strict=True):
             text, found = self._named(spec, label.text)
             signs.extend(found)
+            if label.own and label.cell.seen is not None:
+                signs.extend(sign for part in label.cell.seen.raised for sign in raised_signs(part))
             line.texts.append(text)
             if text and spec.kind == "measure":
                 measures.append(text)
@@ -388,12 +390,18 @@ class TableReader:
                     self._fault(line.at, column, line.label, "公表する日（例：R6.11.27）", "unreadable_date")
                 else:
                     line.public_on = read.end
-        notes = [self.notes.get(sign) or sign for sign in (*signs, *line.signs)]
+        notes = [note_of(sign, self.notes) or sign for sign in (*signs, *line.signs)]
+        if self.page.remarks:
+            said = [
+                each for _, column in self.columns.labels for each in self.page.remarks.at(line.at, column)
+            ]
+            notes.extend(each.text for each in said)
+            line.status = next((each.status for each in said if each.status), None)
         for _, column in by_kind.get("note", ()):
             if line.cells[column].value is not None:
                 text, more = take_references(" ".join(line.cells[column].text.split()))
                 notes.extend([text] if text else [])
-                notes.extend(self.notes.get(sign) or sign for sign in more)
+                notes.extend(note_of(sign, self.notes) or sign for sign in more)
         line.note = JOIN.join(dict.fromkeys(notes)) or None
 
     # -- rows of totals
