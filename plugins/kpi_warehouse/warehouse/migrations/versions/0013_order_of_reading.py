@@ -7,7 +7,7 @@ was read long ago. A history table that vanished is an incident of its own.
 from alembic import op
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0014"
 
 TABLES = """
 set role kpi_loader;
