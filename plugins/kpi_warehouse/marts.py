@@ -230,8 +230,8 @@ def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: boo
     except psycopg.OperationalError:
         if not _stands(build_id):
             raise
-        return Built(build_id, "published", nodes, time.monotonic() - started, schema)
-    drop_retired(connection)
+    else:
+        drop_retired(connection)
     left_out = tuple(sorted(outcome.left_out))
     return Built(build_id, "published", nodes, time.monotonic() - started, schema, left_out)
 
