@@ -87,3 +87,14 @@ def _in_force(path: Path, day: str) -> list[dict[str, str]]:
 def _rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as lines:
         return list(csv.DictReader(lines))
+
+
+def magnitudes(project: Path) -> tuple[tuple[str, str, float], ...]:
+    """What the values of a KPI are of the size of: (KPI, ``target`` or ``baseline``, value), of the versions in force."""
+    seeds, today = project / "dbt_project" / "seeds", clock.today().isoformat()
+    return tuple(
+        (row["kpi_id"], kind, float(row[f"{kind}_value"]))
+        for kind in ("target", "baseline")
+        for row in _in_force(seeds / f"kpi_{kind}s.csv", today)
+        if row[f"{kind}_value"]
+    )

@@ -13,7 +13,11 @@ EXAMPLES = 20
 
 @dataclass(frozen=True)
 class Finding:
-    """Result of one expectation. `examples` holds at most 20 failing rows (aggregates and codes, never persons)."""
+    """Result of one expectation. `examples` holds at most 20 failing rows (aggregates and codes, never persons).
+
+    `evidence_ja` says in words what is unusual, how unusual against what, and the likeliest explanations; of a rule that holds,
+    what it could not judge.
+    """
 
     expectation: str
     severity: Severity
@@ -22,6 +26,7 @@ class Finding:
     unexpected_count: int
     reason_ja: str
     examples: list[dict[str, Any]]
+    evidence_ja: str = ""
 
 
 @dataclass(frozen=True)
