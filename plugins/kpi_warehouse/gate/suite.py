@@ -33,7 +33,7 @@ from great_expectations.expectations.metadata_types import FailureSeverity
 
 from kpi_warehouse.contract import Contract, FileSource, Rule
 from kpi_warehouse.errors import ContractError
-from kpi_warehouse.gate.rules import named_rule
+from kpi_warehouse.gate.rules import named_rule, rule_query
 from kpi_warehouse.gate.rules.named_rule import NamedRule
 from kpi_warehouse.warehouse.tables import stage_name
 
@@ -152,9 +152,7 @@ class _Text:
 
     def query(self, name: str) -> str:
         """The unexpected rows of a rule, placeholders and all."""
-        if name in self.named:
-            return self.named[name].query(self.contract)
-        return str(self.rules[name].kwargs["unexpected_rows_query"])
+        return rule_query(self.contract, self.rules[name])
 
     def not_judged(self, name: str) -> str | None:
         """The periods that a rule cannot judge, placeholders and all."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Context, Decimal
 from functools import lru_cache
-from typing import overload
+from typing import Literal, overload
 
 Value = str | int | float | Decimal | date | datetime | bool | None
 Number = int | Decimal
@@ -19,6 +19,30 @@ Number = int | Decimal
 _SHOWN = Context(prec=15)
 # Rows of a long sheet kept after they were built; more live objects cost the garbage collector more than building anew.
 _KEPT_ROWS = 8192
+# Day 0 of the serials in which a spreadsheet counts days; some workbooks of old Macs count from 1904.
+DAY_ZERO, DAY_ZERO_1904 = date(1899, 12, 30), date(1904, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How what a person sees in a cell differs from what the file stores there. Most cells have none.
+
+    Args:
+        stored: the value in the file: 0.913 where `91.3%` is shown, `2341` where 234 and a raised 1 are.
+        exact: the number that is shown, before its digits were rounded, in the unit and scale that are shown: 91.345 where
+            `91.3%` is, 1234.567 where `1,235` is, -123 where `▲123` is; None where no one number is shown.
+        raised: superscript and subscript parts taken out of the text, in order: they point to footnotes.
+        struck: parts with a line through them taken out of the text, in order: they are no data.
+        doubt: why the value must not be taken for data as it stands, in Japanese, to be said behind `expected`: the cell is
+            struck out as a whole, its format hides a minus or shows nothing. Whoever reads the meaning of such a cell
+            makes a fault of it.
+    """
+
+    stored: Value
+    exact: Number | None = None
+    raised: tuple[str, ...] = ()
+    struck: tuple[str, ...] = ()
+    doubt: str | None = None
 
 
 @dataclass(slots=True)
@@ -26,12 +50,16 @@ class Cell:
     """One cell.
 
     Args:
-        value: the value with its true type; None for an empty cell, and for a formula that was never calculated.
+        value: what the cell says, with its true type; None for an empty cell, and for a formula that was never calculated.
+            A number whose format adds to it (a sign, a unit, a scale, words) is the text that is shown, as if it had been
+            typed: `91.3%`, `▲123`, `123千人`, `2023年度`; `seen` then has the number.
         place: where a person finds it: `移住!C5`, `行12:4`, `/records/0/name`.
-        text: what a person sees there as far as known: a number in plain decimals, a date as YYYY-MM-DD.
+        text: what a person sees there as far as known: a number in plain decimals, a date as YYYY-MM-DD, where the format
+            shows no other digits or words.
         hidden: its row or its column is hidden.
         formula: text of the formula without `=`; `value` is then the result the file was saved with.
         merged_from: 0-based (row, column) of the top-left cell of the merged area; None outside and for that cell itself.
+        seen: where a person sees something else than is stored.
     """
 
     value: Value
@@ -40,15 +68,49 @@ class Cell:
     hidden: bool = False
     formula: str | None = None
     merged_from: tuple[int, int] | None = None
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A text that stands on a sheet and in no cell.
+
+    Args:
+        kind: a comment at a cell (コメント、メモ), a text box or another shape with text, a line of the printed header or
+            footer.
+        text: what it says, one line each paragraph.
+        place: the cell it is at (`移住!C5`), of a shape the one under its top left corner; the sheet for a printed line.
+        row, column: of that cell, 0-based; None for a printed line.
+    """
+
+    kind: Literal["comment", "shape", "print"]
+    text: str
+    place: str
+    row: int | None
+    column: int | None
 
 
 @dataclass
 class Sheet:
-    """One sheet: rows of equal length from A1 on, without the empty rows and columns behind the last value."""
+    """One sheet: rows of equal length from A1 on, without the empty rows and columns behind the last value.
+
+    Args:
+        remarks: every comment and every shape with text, and what is printed above and below.
+        hidden_rows, hidden_columns: 0-based, those with a value in them.
+        merges: top-left and bottom-right cell (0-based row, column) of each merged area.
+        struck_rows: 0-based rows of which every cell that holds something is struck out.
+        day_zero: the day a serial number is counted from in this workbook.
+    """
 
     name: str
     rows: Sequence[list[Cell]]
     hidden: bool = False
+    remarks: Sequence[Remark] = ()
+    hidden_rows: Sequence[int] = ()
+    hidden_columns: Sequence[int] = ()
+    merges: Sequence[tuple[tuple[int, int], tuple[int, int]]] = ()
+    struck_rows: Sequence[int] = ()
+    day_zero: date = DAY_ZERO
 
 
 @dataclass

@@ -17,6 +17,7 @@ from kpi_warehouse.contract_layout import CodedColumn, Layout
 from kpi_warehouse.japanese.widths import search_key
 from kpi_warehouse.readers.grid import Book, Cell
 from kpi_warehouse.readers.layout_context import Context
+from kpi_warehouse.readers.layout_labels import CodeLists
 from kpi_warehouse.readers.layout_outside import OutsideLines
 from kpi_warehouse.readers.layout_result import CellFault, Check, MeasureRow, Reading
 from kpi_warehouse.readers.layout_table import TableReader
@@ -65,8 +66,9 @@ def understand(book: Book, layout: Layout, columns: Sequence[CodedColumn]) -> Un
 
 
 def _read(book: Book, layout: Layout, columns: Sequence[CodedColumn]) -> Understood:
-    search = find_tables(book, layout)
-    context = Context(layout, columns, OutsideLines(layout, search))
+    lists = CodeLists(columns)
+    search = find_tables(book, layout, lists.recognise)
+    context = Context(layout, columns, lists, OutsideLines(layout, search))
     _tell_search(search, context)
     readers = []
     for page in search.pages:

@@ -94,13 +94,17 @@ class Findings:
         self._told: set[tuple[str, str]] = set()
         self._more = 0
 
-    def fault(self, at: Position, cell: Cell | str, label: str, expected: str, code: str) -> None:
-        """Note a fault of a cell (or of a place without one); the same fault of one cell is told once."""
-        self._note(self._faults, at, cell, label, expected, code)
+    def fault(
+        self, at: Position, cell: Cell | str, label: str, expected: str, code: str, found: str = ""
+    ) -> None:
+        """Note a fault of a cell (or of a place without one, and what stands there); of one cell it is told once."""
+        self._note(self._faults, at, cell, label, expected, code, found)
 
-    def drift(self, at: Position, cell: Cell | str, label: str, expected: str, code: str) -> None:
+    def drift(
+        self, at: Position, cell: Cell | str, label: str, expected: str, code: str, found: str = ""
+    ) -> None:
         """Note a change of the form that the contract allows to pass."""
-        self._note(self._drift, at, cell, label, expected, code)
+        self._note(self._drift, at, cell, label, expected, code, found)
 
     def _note(
         self,
@@ -110,8 +114,9 @@ class Findings:
         label: str,
         expected: str,
         code: str,
+        said: str,
     ) -> None:
-        place, found = (cell, "") if isinstance(cell, str) else (cell.place, shown(cell))
+        place, found = (cell, said) if isinstance(cell, str) else (cell.place, shown(cell))
         if (place, code) in self._told and not isinstance(cell, str):
             return
         if len(book) >= MOST_FAULTS:

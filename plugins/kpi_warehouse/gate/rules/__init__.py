@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from kpi_warehouse.contract import Contract, Rule
 from kpi_warehouse.errors import ContractError
+from kpi_warehouse.gate.rules.kpi_sheet import RULES as KPI_SHEET
 from kpi_warehouse.gate.rules.named_rule import NamedRule, rule_of
 from kpi_warehouse.gate.rules.order import NeverFalls
 from kpi_warehouse.gate.rules.other_period import CopyOfOtherPeriod, SameAsOtherPeriod
@@ -42,17 +43,35 @@ NAMED: dict[str, type[NamedRule]] = {
 
 
 def named_rule(contract: Contract, rule: Rule) -> NamedRule | None:
-    """The rule that a quality entry names, with its parameters; None for one that states its own SQL.
+    """The rule that a quality entry names, with its parameters; None for one that is SQL already (`rule_query`).
 
     Raises:
         ContractError: there is no rule of that name, or a parameter is wrong; names the parameter, what was found and expected.
     """
-    if rule.expectation == SQL:
+    if rule.expectation == SQL or rule.expectation in KPI_SHEET:
         return None
     if rule.expectation not in NAMED:
         raise ContractError(
-            f"{contract.path.name}: 規則 {rule.name} の implementation.type「{rule.expectation}」はありません。"
-            f"期待：{SQL}（違反する行を返す SQL）か、名前のある規則（{'、'.join(NAMED)}）",
+            f"{contract.path.name}: 規則 {rule.name} の implementation.type「{rule.expectation}」は使えません。"
+            f"期待：{SQL}（違反する行を返す SQL）か、名前のある規則（{'、'.join((*NAMED, *KPI_SHEET))}）",
             "contract.expectation",
         )
     return rule_of(NAMED[rule.expectation], contract, rule)
+
+
+def rule_query(contract: Contract, rule: Rule) -> str:
+    """The SQL of a rule: as the contract writes it, or made by the rule that it names.
+
+    Raises:
+        ContractError: as `named_rule`.
+    """
+    if rule.expectation in KPI_SHEET:
+        try:
+            return KPI_SHEET[rule.expectation](**rule.kwargs)
+        except TypeError as error:
+            raise ContractError(
+                f"{contract.path.name}: 規則 {rule.name} の kwargs が {rule.expectation} のものではありません：{error}",
+                "contract.rule_kwargs",
+            ) from error
+    named = named_rule(contract, rule)
+    return named.query(contract) if named else str(rule.kwargs["unexpected_rows_query"])

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from kpi_warehouse.contract import Contract, Scope
 from kpi_warehouse.gate.rules.named_rule import Row, SliceRule, cell_ja, number_ja, period_ja
+from kpi_warehouse.gate.rules.slices import number_sql
 
 
 class NeverFalls(SliceRule):
@@ -29,7 +30,8 @@ class NeverFalls(SliceRule):
         start, end = part.period[0], part.period[-1]
         same = f" and o.{start} = k.{start}" if self.since_start else ""
         return (
-            f"select k.*, o.{start} as other_period, o.{end} as other_period_end, o.value as other_value from {{{part.view}}} as k"
+            f"select k.*, o.{start} as other_period, o.{end} as other_period_end, o.value as other_value,"
+            f" {number_sql('o.value')} || '（' || o.{end} || '）と並べると減っています。' as said_ja from {{{part.view}}} as k"
             f" cross join lateral (select o.* from {{{part.view}}} as o where {part.same_unit('o', 'k')}{same}"
             f" and (o.{end} < k.{end} and o.value > k.value or o.{end} > k.{end} and o.value < k.value)"
             f" order by abs(o.{end} - k.{end}) limit 1) as o"

@@ -71,6 +71,11 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def number_sql(value: str) -> str:
+    """SQL of a number as people write it: grouped, at most two decimals, none that is not needed."""
+    return f"rtrim(to_char(round(({value})::numeric, 2), 'FM999,999,999,999,990.99'), '.')"
+
+
 def _query(contract: Contract, where: Mapping[str, str | list[str]]) -> str:
     keys, value = contract.key_names, contract.value.name
     key = ", ".join(f"coalesce(s.{name}, h.{name}) as {name}" for name in keys)
