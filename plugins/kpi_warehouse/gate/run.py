@@ -76,7 +76,9 @@ def judge(
         suite = _suite_findings(contract, load_id, periods)
     findings = known_failures_applied(contract, [*findings, *suite, *said])
     broken = [finding for finding in findings if not finding.success]
-    if any(finding.severity in ("critical", "question") and finding.scope == "table" for finding in broken):
+    if any(
+        finding.asks or (finding.severity == "critical" and finding.scope == "table") for finding in broken
+    ):
         return Verdict("rejected", findings, 0), periods
     held = sum(
         hold_of_file(connection, contract, load_id, finding.expectation, changed)
@@ -269,6 +271,7 @@ def _suite_findings(contract: Contract, load_id: int, periods: Sequence[PeriodDi
             if broken:
                 for name, result in zip(broken, validate(compiled.single(broken), batch), strict=True):
                     single[name] = result.result
+    start = contract.period.name
     for name, rule in compiled.rules.items():
         result = single.get(name, {})
         rows = [dict(row) for row in (result.get("details") or {}).get("unexpected_rows") or []]
@@ -288,6 +291,7 @@ def _suite_findings(contract: Contract, load_id: int, periods: Sequence[PeriodDi
                 rule.reason_ja,
                 _plain(rows[:EXAMPLES]),
                 evidence,
+                tuple(sorted({row[start] for row in rows if row.get(start)})) if named is not None else (),
             )
         )
     return findings

@@ -38,19 +38,19 @@ from kpi_warehouse.gate.rules.named_rule import NamedRule
 from kpi_warehouse.warehouse.tables import stage_name
 
 _PLACEHOLDER = re.compile(r"\{([a-z_0-9:]+)\}")
+# Great Expectations has no word for a question; what came of a rule is decided by the verdict, not by this.
+SEVERITIES = {
+    "critical": FailureSeverity.CRITICAL,
+    "question": FailureSeverity.WARNING,
+    "warning": FailureSeverity.WARNING,
+    "info": FailureSeverity.INFO,
+}
 # A rule that looks at one row at a time. What may reach beyond the row, or end the condition, is asked by itself.
 _ROW_RULE = re.compile(
     r"\s*select \* from \{batch\}\s+where\s"
     r"(?P<condition>(?:(?!\b(?:select|group|having|window|order|limit|offset|fetch|for|union|except|intersect)\b|--|/\*|[{;]).)+)",
     re.IGNORECASE | re.DOTALL,
 )
-# GX knows no question; whether a delivery is asked about is decided by the contract's own severity.
-_GX_SEVERITY = {
-    "critical": FailureSeverity.CRITICAL,
-    "question": FailureSeverity.CRITICAL,
-    "warning": FailureSeverity.WARNING,
-    "info": FailureSeverity.INFO,
-}
 MARKS_KNOWN = "marks_known"
 ACCEPTED_KEPT = "accepted_value_kept"
 
@@ -113,7 +113,7 @@ class Compiled:
         expectations = [
             UnexpectedRowsExpectation(
                 unexpected_rows_query=self.queries[name],
-                severity=_GX_SEVERITY[self.rules[name].severity],
+                severity=SEVERITIES[self.rules[name].severity],
                 meta={"rule": name},
             )
             for name in names
@@ -227,7 +227,7 @@ def _sweep_query(text: _Text, rules: dict[str, Rule]) -> str:
             by_row[name] = f'count(*) filter (where {match["condition"]}) as "{name}"'
             continue
         counts.append(
-            f"select '{name}' as rule, count(*) as violations, null as said from ({text.resolved(name, query)}) as q"
+            f"select '{name}' as rule, count(*) as violations, null::text as said from ({text.resolved(name, query)}) as q"
         )
         if unknown := text.not_judged(name):
             needed.append(unknown)
@@ -238,7 +238,7 @@ def _sweep_query(text: _Text, rules: dict[str, Rule]) -> str:
     if by_row:
         counted_names = ", ".join(f"('{name}', \"{name}\")" for name in by_row)
         counts.append(
-            f"select c.rule, c.violations, null from (select {', '.join(by_row.values())} from changed) as r"
+            f"select c.rule, c.violations, null::text as said from (select {', '.join(by_row.values())} from changed) as r"
             f" cross join lateral (values {counted_names}) as c (rule, violations)"
         )
     counted = "\nunion all\n".join(counts)
