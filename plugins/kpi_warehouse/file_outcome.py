@@ -31,6 +31,7 @@ from kpi_warehouse.warehouse.deliveries import Delivery, find_delivery, settle
 from kpi_warehouse.warehouse.landing import Landing
 from kpi_warehouse.warehouse.ledger import Step
 
+SHOWN_NOTICES = 10
 NEXT_STEP = (
     "直したファイルを受付フォルダーに入れてください（同じ名前でかまいません）。"
     "ファイルが正しく、取り込み方の定義のほうを直したときは、同じファイルをもう一度入れてください。"
@@ -74,8 +75,10 @@ def sent_back(
         f"差し戻し票：{place}",
         NEXT_STEP,
     ]
+    # One transaction: a file that was sent back has a load that refused it, wherever this is killed.
+    current.update(state="rejected", verdict="rejected", error_code=error.code, error_ja="\n".join(told))
+    settle(delivery.delivery_id, "rejected", "\n".join(told), load_id=load_id, on=connection)
     connection.commit()
-    settle(delivery.delivery_id, "rejected", "\n".join(told), load_id=load_id)
     return GateRejected("\n".join(told), error.code)
 
 
@@ -93,11 +96,11 @@ def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
         said = "前回と同じ値です。取り込むものはありません。"
     if held:
         said += f"{held:,} 行は確認待ちです（`kpi hold list`）。"
-    said = "\n".join([said, *ended])
+    said = "\n".join([said, *ended, *_notices(current.connection, current.load_id)])
     current.connection.execute(
         "update ops.repair_proposal as p set state = 'superseded', decided_at = clock_timestamp()"
         " from ops.load as old, ops.load as new where new.load_id = %s and p.feed = new.feed"
-        " and old.load_id = p.load_id and old.load_id < new.load_id and p.state = 'proposed'"
+        " and old.load_id = p.load_id and (old.read_at, old.load_id) < (new.read_at, new.load_id) and p.state = 'proposed'"
         " and old.period_from <= new.period_to and old.period_to >= new.period_from",
         [current.load_id],
     )
@@ -113,7 +116,29 @@ def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
         said,
         load_id=current.load_id,
         values_digest=digest[0] if digest else None,
+        on=current.connection,
     )
+
+
+def gone_by(current: Step) -> None:
+    """Tell the book of deliveries that a file says nothing any more: all of its periods were handed in anew since."""
+    settle(
+        delivery_of(current.connection, current.load_id).delivery_id,
+        "unchanged",
+        "同じ期間について後から届いたファイルを公表しているため、取り込むものはありません。",
+        load_id=current.load_id,
+        on=current.connection,
+    )
+
+
+def _notices(connection: psycopg.Connection, load_id: int) -> list[str]:
+    """What the file holds beside its figures and was not read, with its place."""
+    rows = connection.execute(
+        "select place, expected_ja from ops.drift where load_id = %s and policy = 'note' order by position",
+        [load_id],
+    ).fetchall()
+    said = [f"・{place}：{told}" for place, told in rows[:SHOWN_NOTICES]]
+    return [*said, f"・ほか {len(rows) - SHOWN_NOTICES:,} 件"] if len(rows) > SHOWN_NOTICES else said
 
 
 def delivery_of(connection: psycopg.Connection, load_id: int) -> Delivery:

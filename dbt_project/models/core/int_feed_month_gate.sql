@@ -32,7 +32,8 @@ load_months as (
 
 ),
 
--- A refused delivery leaves the last good figures in place; the next accepted one takes the warning away.
+-- A refused delivery, and one that is set aside, leave the last good figures in place; the next accepted one
+-- takes the warning away.
 newest_decision as (
 
     select distinct on (feed, month)
@@ -40,7 +41,7 @@ newest_decision as (
         month,
         state
     from load_months
-    where published_at is not null or state in ('unchanged', 'rejected')
+    where published_at is not null or state in ('unchanged', 'rejected', 'set_aside')
     order by feed asc, month asc, load_id desc
 
 ),
@@ -62,7 +63,7 @@ select
     newest_decision.feed,
     newest_decision.month,
     case
-        when newest_decision.state = 'rejected' then 'rejected'
+        when newest_decision.state in ('rejected', 'set_aside') then newest_decision.state
         when held_rows.held_rows > 0 then 'held'
         when verdict_in_force.verdict = 'flagged' then 'flagged'
         else 'passed'
