@@ -7,6 +7,7 @@ text; a circled or raised number only at its end, where it cannot be the number 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from kpi_warehouse.japanese.widths import fold
 
@@ -22,7 +23,7 @@ _AT_END = re.compile(
 )
 _ONE_AT_END = re.compile(rf"[{_CIRCLED}†‡§]|[{_RAISED}]+")
 _AT_START = re.compile(
-    rf"\s*(?:{NAMED.pattern}|([{_CIRCLED}†‡§]|[⁽(（]?[{_RAISED}]+[⁾)）]?|注(?=[\s:：)）.．]))[)）.．:：]?)"
+    rf"\s*(?:{NAMED.pattern}|([{_CIRCLED}†‡§]|[⁽(（]?[{_RAISED}]+[⁾)）]?|注(?=[\s:：)）.．])|[(（]?[0-9０-９]{{1,2}}(?=[)）]))[)）.．:：]?)"
 )
 _HINT = re.compile(rf"[※注*＊†‡§{_CIRCLED}{_RAISED}]")
 
@@ -46,6 +47,38 @@ def take_marks(text: str) -> tuple[str, tuple[str, ...]]:
     if found is None or not found.start():
         return text, ()
     return text[: found.start()].rstrip(), tuple(_ONE_AT_END.findall(found[1]))
+
+
+def raised_signs(part: str) -> tuple[str, ...]:
+    """The signs in a raised part of a text: `1)` → `1`, `1,2` → `1`, `2`, `※1` → `※1`."""
+    signs = re.split(r"[,、・，\s]+", "".join(fold(part).strip().strip("()（）〔〕[]")))
+    return tuple(sign.strip("()") for sign in signs if sign.strip("()"))
+
+
+def note_of(sign: str, notes: Mapping[str, str]) -> str | None:
+    """The footnote a sign points to; a raised 1 may be written ¹, ※1, 注1, *1 or ① where its text stands."""
+    if sign in notes:
+        return notes[sign]
+    digits = sign.translate(_RAISED_DIGITS)
+    if not digits.isdecimal() or len(digits) > 2:
+        return None
+    raised, circled = (
+        digits.translate(_TO_RAISED),
+        chr(0x245F + int(digits)) if 1 <= int(digits) <= 20 else "",
+    )
+    spellings = (
+        digits,
+        raised,
+        f"※{digits}",
+        f"注{digits}",
+        f"*{digits}",
+        *((circled,) if sign.isdecimal() else ()),
+    )
+    return next((notes[each] for each in spellings if each in notes), None)
+
+
+_RAISED_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_TO_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def footnote_sign(line: str) -> tuple[str, str] | None:

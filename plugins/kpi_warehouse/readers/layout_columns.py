@@ -18,6 +18,7 @@ from kpi_warehouse.readers.layout_context import Context
 from kpi_warehouse.readers.layout_headers import JOIN, Heading, Matched, known_units, period_of, split_unit
 from kpi_warehouse.readers.layout_outside import UnitSaid
 from kpi_warehouse.readers.layout_periods import as_kind, missing_between, period_of_text
+from kpi_warehouse.readers.layout_remarks import Said
 from kpi_warehouse.readers.layout_result import Position
 from kpi_warehouse.readers.layout_tables import Found
 
@@ -38,6 +39,7 @@ class ValueColumn:
         factors: other units, canonical → by what a number in them is multiplied to be one in `unit`.
         factor: the same for numbers without a unit of their own, by the unit of the heading or of the table.
         brackets: what a number in brackets is.
+        remarks: comments at its heading.
     """
 
     at: int
@@ -54,6 +56,7 @@ class ValueColumn:
     aliases: Mapping[str, str]
     status: str | None
     signs: tuple[str, ...]
+    remarks: tuple[str, ...]
     constants: Mapping[str, str]
     blank_is_fault: bool
 
@@ -102,7 +105,7 @@ class ColumnCompiler:
         by_kind: dict[str, list[tuple[ColumnSpec, int]]] = {}
         for matched in found.columns:
             by_kind.setdefault(matched.spec.kind, []).append((matched.spec, matched.heading.column))
-        held = self._changed_units()
+        held = self._changed_units() | self._changed_by_comment()
         values = [
             column
             for matched in found.columns
@@ -217,6 +220,31 @@ class ColumnCompiler:
             held |= {each.heading.column for each in bare}
         return held
 
+    def _comments(self, matched: Matched) -> list[Said]:
+        """Comments at the cells of a heading, of a merged one too."""
+        page, column = self.found.page, matched.heading.column
+        if not page.remarks:
+            return []
+        cells = [(row, column) for row in range(self.found.top, self.found.bottom + 1)]
+        cells += [page.cell(*each).merged_from or each for each in cells]
+        return [said for cell in dict.fromkeys(cells) for said in page.remarks.at(*cell)]
+
+    def _changed_by_comment(self) -> set[int]:
+        """Columns whose heading has a comment that states another unit than the contract's."""
+        held: set[int] = set()
+        for matched in self.found.columns:
+            known = self._known(matched)
+            for said in self._comments(matched) if matched.spec.kind == "value" else ():
+                if said.units and known.isdisjoint(said.units):
+                    expected = (
+                        f"単位{_listed(known)}（{said.kind_ja}「{said.text}」）"
+                        if known
+                        else f"契約にある単位（{said.kind_ja}「{said.text}」）"
+                    )
+                    self._drift(self.layout.drift.changed_unit, matched.heading, expected, "changed_unit")
+                    held.add(matched.heading.column)
+        return held
+
     def _stated(self, matched: Matched) -> str | None:
         """The unit that heading or table state for a column, canonical and by the contract's aliases."""
         said = canonical_unit(matched.unit) if matched.unit else None
@@ -262,6 +290,8 @@ class ColumnCompiler:
         spec, table = matched.spec, self.table
         own_period = spec.period_heading and period is not None
         unit, factor = self._unit(matched)
+        remarks = self._comments(matched)
+        stated = next((said.status for said in remarks if said.status), None)
         return ValueColumn(
             at=matched.heading.column,
             label=matched.heading.text,
@@ -275,8 +305,9 @@ class ColumnCompiler:
             factor=factor,
             brackets=spec.brackets or table.brackets,
             aliases=_aliases(spec),
-            status=(period.status if own_period and period else None),
+            status=(period.status if own_period and period else None) or stated,
             signs=matched.heading.references,
+            remarks=tuple(said.text for said in remarks),
             constants={**table.constants, **spec.constants},
             blank_is_fault=(spec.blank or table.blank) == "fault",
         )

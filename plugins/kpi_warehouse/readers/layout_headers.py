@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from kpi_warehouse.contract_layout import FROM_HEADING, ColumnSpec, Table, Year
 from kpi_warehouse.japanese.periods import Period, has_era_year, inherit_era, read_period
-from kpi_warehouse.japanese.signs import take_marks, take_references
+from kpi_warehouse.japanese.signs import raised_signs, take_marks, take_references
 from kpi_warehouse.japanese.units import canonical_unit, looks_like_unit
 from kpi_warehouse.japanese.widths import Unreadable, fold, search_key
 from kpi_warehouse.readers.grid import Cell, Sheet
@@ -131,6 +131,8 @@ def _heading(
         lowest = top + at
         text, signs = take_references(fold(whole.get(id(cell), cell.text)), at_end=False)
         references.extend(signs)
+        if cell.seen is not None:
+            references.extend(sign for part in cell.seen.raised for sign in raised_signs(part))
         if at in unit_rows:
             if not _is_unit_label(text):
                 unit = _BRACKETED.sub(lambda found: found["unit"], text)

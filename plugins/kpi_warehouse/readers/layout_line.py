@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
 from kpi_warehouse.contract_layout import MEASURE_COLUMN
 from kpi_warehouse.japanese.numbers import Quantity
 from kpi_warehouse.japanese.periods import Period
+from kpi_warehouse.japanese.signs import note_of
 from kpi_warehouse.readers.grid import Cell
 from kpi_warehouse.readers.layout_columns import Columns, ValueColumn
 from kpi_warehouse.readers.layout_context import Context
-from kpi_warehouse.readers.layout_headers import JOIN
+from kpi_warehouse.readers.layout_headers import JOIN, known_units
 from kpi_warehouse.readers.layout_periods import PeriodCells
 from kpi_warehouse.readers.layout_result import MeasureRow
 from kpi_warehouse.readers.layout_tables import Found
@@ -104,7 +105,7 @@ class LineValues:
 
     def _noted(self, signs: tuple[str, ...]) -> bool:
         """Whether signs behind a mark have their footnotes; ※ alone is the mark itself."""
-        return all(sign in self.notes or not sign[-1].isdigit() for sign in signs)
+        return all(note_of(sign, self.notes) is not None or not sign[-1].isdigit() for sign in signs)
 
     def read(self, line: Line, column: ValueColumn) -> None:
         """Read one value cell: rows for what it says, faults for what is wrong with it."""
@@ -120,6 +121,8 @@ class LineValues:
         period = self._period(line, column)
         if period is None or not line.sound:
             return
+        if self.page.remarks and not self._unit_of_comment_fits(line, column):
+            return
         measured = (
             self._measures(line, column, content.quantities)
             if content.mark is None
@@ -130,7 +133,9 @@ class LineValues:
         status = content.status or line.status or column.status
         if status is None and column.from_row:
             status = period.status
-        note = self._note(line, column, content)
+        remarks = self.page.remarks.at(line.at, column.at) if self.page.remarks else ()
+        status = status or next((said.status for said in remarks if said.status), None)
+        note = self._note(line, column, content, [said.text for said in remarks])
         axes = _with_constants(line.axes, self._constants[id(column)])
         for quantity, measure, unit in measured:
             row = MeasureRow(
@@ -152,6 +157,18 @@ class LineValues:
             first = self.context.add(row, tuple(axes.values()))
             if first is not None:
                 self._twice(line, column, first)
+
+    def _unit_of_comment_fits(self, line: Line, column: ValueColumn) -> bool:
+        """Whether comments at a value state no unit, or its own."""
+        for said in self.page.remarks.at(line.at, column.at):
+            known = known_units(column.spec) | {column.unit} | set(column.units)
+            known |= {self.context.measure_units.get(column.measure or line.measure or "")}
+            if said.units and known.isdisjoint(said.units):
+                unit = column.unit or self.context.measure_units.get(column.measure or line.measure or "")
+                wanted = f"単位「{unit}」の値" if unit else "契約にある単位の値"
+                self._fault(line, column, f"{wanted}（{said.kind_ja}「{said.text}」）", "unit")
+                return False
+        return True
 
     def _twice(self, line: Line, column: ValueColumn, first: str) -> None:
         expected = f"一度だけの値（{first} に同じ期間・項目の値があります）"
@@ -193,16 +210,17 @@ class LineValues:
             return None
         return read
 
-    def _note(self, line: Line, column: ValueColumn, content: Content) -> str | None:
+    def _note(self, line: Line, column: ValueColumn, content: Content, remarks: Sequence[str]) -> str | None:
         signs = (*column.signs, *content.references)
-        if not signs:
+        if not (signs or remarks or column.remarks):
             return line.note
-        if content.mark is not None and not any(self.notes.get(sign) for sign in signs):
+        if signs and content.mark is not None and not any(note_of(sign, self.notes) for sign in signs):
             # ※ without its footnote: what the contract says of the mark is the reason.
             notes = [self.context.values.marks[content.mark]]
         else:
-            notes = [self.notes.get(sign) or sign for sign in signs]
-        return JOIN.join(dict.fromkeys([*notes, *([line.note] if line.note else [])])) or None
+            notes = [note_of(sign, self.notes) or sign for sign in signs]
+        beside = [*remarks, *column.remarks, *([line.note] if line.note else [])]
+        return JOIN.join(dict.fromkeys([*notes, *beside])) or None
 
     # -- measures and units
 

@@ -101,6 +101,9 @@ class OutsideLines:
         if found.caption is not None:
             cell = page.cell(*found.caption)
             said.append(UnitSaid(cell.place, cell.text, *found.caption, stated_units(cell.text)))
+        for each in page.remarks.floating:
+            remark = each.remark
+            said.append(UnitSaid(remark.place, each.text, remark.row or 0, remark.column or 0, each.units))
         name = page.sheet.name
         said.append(UnitSaid(name, name, 0, 0, stated_units(name)))
         return [each for at, each in enumerate(said) if each.units and each not in said[:at]]
@@ -155,6 +158,9 @@ class OutsideLines:
                     said.setdefault(sign[0], []).append(sign[1])
             for key, texts in said.items():
                 notes.setdefault(key, " ".join(text for text in texts if text))
+        for each in found.page.remarks.floating:
+            for pointed in filter(None, map(footnote_sign, each.lines)):
+                notes.setdefault(*pointed)
         return notes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 from kpi_warehouse.contract_layout import Year
 from kpi_warehouse.japanese.periods import (
@@ -18,7 +18,7 @@ from kpi_warehouse.japanese.periods import (
     read_period,
 )
 from kpi_warehouse.japanese.widths import Unreadable, fold
-from kpi_warehouse.readers.grid import Cell
+from kpi_warehouse.readers.grid import DAY_ZERO, Cell, text_of
 
 # Excel serials from 1954 to 2119: no year and no count that stands in a period cell is that large.
 _SERIALS = range(20_000, 80_000)
@@ -110,10 +110,11 @@ class PeriodCells:
     Args:
         year: what a bare year means.
         base: the year a bare month belongs to where nothing nearer says it.
+        day_zero: the day serial numbers count from in the workbook.
     """
 
-    def __init__(self, year: Year | None, base: Period | None) -> None:
-        self._year, self._base = year, base
+    def __init__(self, year: Year | None, base: Period | None, day_zero: date = DAY_ZERO) -> None:
+        self._year, self._base, self._day_zero = year, base, day_zero
         self._known: dict[tuple[str, Period | None, str | None], Period | str] = {}
 
     def read(
@@ -137,12 +138,24 @@ class PeriodCells:
     def _read(self, cell: Cell, text: str, base: Period | None) -> Period | str:
         value = cell.value
         try:
-            if isinstance(value, date) or (type(value) is int and value in _SERIALS):
+            if isinstance(value, date):
+                # What is shown of a day may be the month or the year it lies in.
+                if text != text_of(value) and (shown := self._shown(text, base)) is not None:
+                    return shown
                 day = read_date(value)
+                return Period(day, day, "時点", None, None, text)
+            if type(value) is int and value in _SERIALS and text == str(value):
+                day = self._day_zero + timedelta(days=value)
                 return Period(day, day, "時点", None, None, text)
             return period_of_text(text, self._year, base)
         except Unreadable as error:
             return error.expected_ja or "期間（例：R6年度、令和6年5月、2024-05）"
+
+    def _shown(self, text: str, base: Period | None) -> Period | None:
+        try:
+            return period_of_text(text, self._year, base)
+        except Unreadable:
+            return None
 
 
 def missing_between(periods: list[Period]) -> list[str]:

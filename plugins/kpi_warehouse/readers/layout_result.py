@@ -72,12 +72,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Reading:
-    """Everything a file says under its layout. Rows are good only if there are no faults."""
+    """Everything a file says under its layout. Rows are good only if there are no faults.
+
+    `notices` are texts that the file holds beside its figures and that were not read (remarks, struck-out parts).
+    """
 
     rows: list[MeasureRow] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     faults: list[CellFault] = field(default_factory=list)
     drift: list[CellFault] = field(default_factory=list)
+    notices: list[CellFault] = field(default_factory=list)
 
 
 Position = tuple[int, int, int]
@@ -91,6 +95,7 @@ class Findings:
     def __init__(self) -> None:
         self._faults: list[tuple[Position, CellFault]] = []
         self._drift: list[tuple[Position, CellFault]] = []
+        self._notices: list[tuple[Position, CellFault]] = []
         self._told: set[tuple[str, str]] = set()
         self._more = 0
 
@@ -105,6 +110,12 @@ class Findings:
     ) -> None:
         """Note a change of the form that the contract allows to pass."""
         self._note(self._drift, at, cell, label, expected, code, found)
+
+    def notice(
+        self, at: Position, cell: Cell | str, label: str, expected: str, code: str, found: str = ""
+    ) -> None:
+        """Note something that was seen and not read."""
+        self._note(self._notices, at, cell, label, expected, code, found)
 
     def _note(
         self,
@@ -132,6 +143,10 @@ class Findings:
             expected = f"契約どおりの表（ほかに{self._more}件の誤りがあります）"
             faults.append(CellFault("（ファイル全体）", "", "", expected, "more_faults"))
         return faults
+
+    def notices_in_order(self) -> list[CellFault]:
+        """From the first sheet to the last, row by row."""
+        return [fault for _, fault in sorted(self._notices, key=lambda each: each[0])]
 
     def drift_in_order(self) -> list[CellFault]:
         """Likewise."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kpi_warehouse.contract_layout import MEASURE_COLUMN, ColumnSpec
 from kpi_warehouse.japanese.periods import Period, is_bare_month
-from kpi_warehouse.japanese.signs import take_references
+from kpi_warehouse.japanese.signs import note_of, raised_signs, take_references
 from kpi_warehouse.japanese.units import canonical_unit
 from kpi_warehouse.japanese.widths import fold, search_key
 from kpi_warehouse.readers.grid import Cell
@@ -23,7 +23,7 @@ class TableReader:
     """Reads one found table into the context's rows, checks and findings.
 
     After `read`, `found.end` is the first row behind the table; `left` are cells and `left_rows` rows before it that
-    nothing of the table took.
+    nothing of the table took; `inherits` says that a period took its era or year from a row above it.
     """
 
     def __init__(self, found: Found, context: Context) -> None:
@@ -31,14 +31,16 @@ class TableReader:
         self.table, self.page, self.rules = found.table, found.page, found.table.rows
         compiler = ColumnCompiler(found, context)
         self.columns = compiler.columns()
-        self.periods = PeriodCells(self.table.year, compiler.base)
+        self.periods = PeriodCells(self.table.year, compiler.base, found.page.sheet.day_zero)
         self.notes = context.outside.footnotes(found)
+        self.inherits = False
         self.left: list[tuple[int, int]] = []
         self.left_rows: set[int] = set()
         self._values = LineValues(found, context, self.columns, self.periods, self.notes)
         self._ignored = Words(self.rules.ignore)
         self._totals = Totals(found, self.columns)
         self._texts: dict[str, str] = {}
+        self._names: dict[tuple[int, str], tuple[str, tuple[str, ...]]] = {}
         self._above: dict[int, tuple[str, Cell]] = {}
         self._measured = [column.at for column in (*self.columns.values, *self.columns.totals)]
         self._above_periods: dict[int, PeriodsAbove] = {}
@@ -222,6 +224,8 @@ class TableReader:
         for (spec, column), label in zip(self.columns.labels, labels, strict=True):
             text, found = self._named(spec, label.text)
             signs.extend(found)
+            if label.own and label.cell.seen is not None:
+                signs.extend(sign for part in label.cell.seen.raised for sign in raised_signs(part))
             line.texts.append(text)
             if text and spec.kind == "measure":
                 measures.append(text)
@@ -272,9 +276,11 @@ class TableReader:
 
     def _named(self, spec: ColumnSpec, text: str) -> tuple[str, tuple[str, ...]]:
         """A label without its footnote signs, and the signs; a circled number may be part of a name the contract has."""
-        if spec.kind in ("axis", "measure") and self.context.lists.recognise(spec, text):
-            return text, ()
-        return take_references(text)
+        found = self._names.get((id(spec), text))
+        if found is None:
+            known = spec.kind in ("axis", "measure") and self.context.lists.recognise(spec, text)
+            found = self._names[id(spec), text] = (text, ()) if known else take_references(text)
+        return found
 
     def _same_again(self, line: Line, labels: list[Label]) -> None:
         """Columns whose heading stands twice: what is written there must be what the row's label says already."""
@@ -360,6 +366,7 @@ class TableReader:
         above = self._above_periods.setdefault(column, PeriodsAbove())
         whole = above.with_era(text)
         base = above.base(whole)
+        self.inherits = self.inherits or whole != text or base is not None
         read = self.periods.read(cell, whole, base, kind=spec.period_kind)
         if isinstance(read, str):
             return read
@@ -388,12 +395,18 @@ class TableReader:
                     self._fault(line.at, column, line.label, "公表する日（例：R6.11.27）", "unreadable_date")
                 else:
                     line.public_on = read.end
-        notes = [self.notes.get(sign) or sign for sign in (*signs, *line.signs)]
+        notes = [note_of(sign, self.notes) or sign for sign in (*signs, *line.signs)]
+        if self.page.remarks:
+            said = [
+                each for _, column in self.columns.labels for each in self.page.remarks.at(line.at, column)
+            ]
+            notes.extend(each.text for each in said)
+            line.status = next((each.status for each in said if each.status), None)
         for _, column in by_kind.get("note", ()):
             if line.cells[column].value is not None:
                 text, more = take_references(" ".join(line.cells[column].text.split()))
                 notes.extend([text] if text else [])
-                notes.extend(self.notes.get(sign) or sign for sign in more)
+                notes.extend(note_of(sign, self.notes) or sign for sign in more)
         line.note = JOIN.join(dict.fromkeys(notes)) or None
 
     # -- rows of totals

@@ -23,6 +23,7 @@ from kpi_warehouse.readers.layout_headers import (
     looks_like_period,
     match,
 )
+from kpi_warehouse.readers.layout_remarks import Remarks
 
 MAX_DEPTH = 4
 # Title of the page with which a refused workbook goes back, and the text of its first cell.
@@ -34,17 +35,24 @@ Recognised = Callable[[ColumnSpec, str], bool]
 # Rows by which columns with one heading are told apart.
 _LOOKED_AT = 40
 _DIGITS = frozenset("0123456789０１２３４５６７８９▲△-－−")
+# 1) 前年度の値: a footnote, whatever it begins with.
+_NUMBERED_NOTE = re.compile(r"[0-9０-９]{1,2}[)）]\s*\S")
 _NAME_END = re.compile(r"[(\[※]")
 
 
 @dataclass
 class Page:
-    """A sheet with what was seen of its rows: `kinds` holds BLANK, WORDS or NUMBERS for each."""
+    """A sheet with what was seen of its rows: `kinds` holds BLANK, WORDS or NUMBERS for each.
+
+    `changed` are cells of which a person sees something else than is stored: (row, column).
+    """
 
     number: int
     sheet: Sheet
     kinds: bytearray
+    remarks: Remarks
     landmarks: list[int] = field(default_factory=list)
+    changed: list[tuple[int, int]] = field(default_factory=list)
 
     def cell(self, row: int, column: int) -> Cell:
         return self.sheet.rows[row][column]
@@ -155,11 +163,13 @@ def _page(number: int, sheet: Sheet, tables: list[Table]) -> Page:
         if all(spec.period_heading or "" in spec.headings for spec in _required(table))
     ]
     seen: dict[str, bool] = {}
-    page = Page(number, sheet, bytearray(len(sheet.rows)))
+    page = Page(number, sheet, bytearray(len(sheet.rows)), Remarks(sheet))
     for at, row in enumerate(sheet.rows):
         kind, landmark = BLANK, False
-        for cell in row:
+        for column, cell in enumerate(row):
             value = cell.value
+            if cell.seen is not None:
+                page.changed.append((at, column))
             if value is None:
                 continue
             if type(value) is str:
@@ -168,7 +178,7 @@ def _page(number: int, sheet: Sheet, tables: list[Table]) -> Page:
                 if known is None:
                     known = seen[value] = _is_landmark(value, keys, by_period)
                 landmark = landmark or known
-                if value[:1] in _DIGITS:
+                if value[:1] in _DIGITS and not _NUMBERED_NOTE.match(value):
                     kind = NUMBERS
             else:
                 kind = NUMBERS

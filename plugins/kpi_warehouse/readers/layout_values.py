@@ -1,8 +1,8 @@
 """What a value cell says: numbers with unit and qualifier, or a mark, and the footnotes it points to. Only here.
 
 What counts is what a person sees: the text of the cell as it is shown. Order, since folding would destroy marks: the
-dictionary of marks on the raw text, then footnote signs off, then numbers. A number that is a number in the file is read
-the same way, and then keeps the digits that its format does not show. Each distinct text is read once.
+dictionary of marks on the raw text, then footnote signs off, then numbers. A number that its format shows as something else
+is read as it is shown, and keeps the digits that the format leaves away. Each distinct text is read once.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ from decimal import Decimal
 
 from kpi_warehouse.contract_layout import Brackets, CodedColumn
 from kpi_warehouse.japanese.numbers import Quantity, read_numbers
-from kpi_warehouse.japanese.signs import take_references
+from kpi_warehouse.japanese.signs import raised_signs, take_references
 from kpi_warehouse.japanese.statuses import status_word
 from kpi_warehouse.japanese.widths import Unreadable, fold
-from kpi_warehouse.readers.grid import Cell, Value
+from kpi_warehouse.readers.grid import Cell, Seen, Value
 
 ERROR_VALUE = re.compile(r"#(REF!|DIV/0!|N/A|VALUE!|NAME\?|NUM!|NULL!|SPILL!|CALC!|GETTING_DATA)")
 PLAIN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 # What a number in brackets is, by the contract's word: how it is qualified.
 _BRACKETS: dict[Brackets, str] = {"subset": "内数", "repeated": "再掲", "planned": "予定"}
-# By what a number format may multiply what it shows: nothing, %, ‰, and thousands left away.
-_SHOWN_BY = tuple(Decimal(factor) for factor in ("1", "100", "1000", "0.001", "0.000001", "0.000000001"))
 # No number is longer, and a parser is not to be kept busy with a page of text.
 _LONGEST = 200
 
@@ -84,41 +82,36 @@ class ValueReader:
             cell: the cell.
             brackets: what the contract says that a number in brackets is.
         """
-        value = cell.value
+        value, seen = cell.value, cell.seen
+        if seen is not None and seen.doubt is not None:
+            return Content(code="doubtful", expected_ja=f"{self.expected_ja}。{seen.doubt}")
         if value is None:
             return _BLANK if cell.formula is None else _NEVER_CALCULATED
-        if type(value) is str:
+        if type(value) is not str:
+            return self._native(cell, value, brackets)
+        if seen is None:
             return self._read(cell.text, brackets)
+        negative = seen.exact is not None and seen.exact < 0
+        return _as_seen(self._read(cell.text, "minus" if negative else brackets), seen)
+
+    def _native(self, cell: Cell, value: Value, brackets: Brackets | None) -> Content:
+        """A number that is a number in the file, and shown in digits."""
         stored = plain(value, cell.text)
         if stored is None:
             date_typed = "（日付になっています。「1/2」のような入力が日付に変わった可能性があります）"
             hint = date_typed if isinstance(value, date) else ""
             return Content(code="not_a_number", expected_ja=f"{self.expected_ja}{hint}")
         text = cell.text.strip()
-        if text not in self.marks and _ANY_DIGITS.fullmatch(text) and Decimal(text) == stored:
-            return Content((Quantity(stored, None, None, text),))
-        return self._shown(self._read(text, "minus" if stored < 0 else brackets), stored)
+        if text in self.marks:  # some systems write 0 for a suppressed value
+            return self._read(text, brackets)
+        shown = None if _ANY_DIGITS.fullmatch(text) and Decimal(text) == stored else text
+        return Content((Quantity(stored, None, None, text),), text=shown)
 
     def _read(self, text: str, brackets: Brackets | None) -> Content:
         known = self._texts.get((text, brackets))
         if known is None:
             known = self._texts[text, brackets] = self._text(text, brackets)
         return known
-
-    def _shown(self, content: Content, stored: Decimal) -> Content:
-        """A native number as its format shows it, with the digits that the format leaves away."""
-        if content.code or content.mark is not None:
-            return content
-        if len(content.quantities) != 1:
-            return Content(code="unreadable_number", expected_ja=self.expected_ja)
-        quantity = content.quantities[0]
-        exact = _as_shown(quantity, stored)
-        if exact is None:
-            expected = f"表示と一致する値（保存されている値は {stored:f}）"
-            return Content(code="shown_otherwise", expected_ja=expected)
-        says_more = quantity.unit or quantity.qualifier or content.references or exact != quantity.value
-        text = quantity.text if says_more or not _DIGITS.fullmatch(quantity.text) else None
-        return replace(content, quantities=(replace(quantity, value=exact),), text=text)
 
     def _text(self, raw: str, brackets: Brackets | None) -> Content:
         text = raw.strip()
@@ -164,23 +157,18 @@ class ValueReader:
 
 
 _ANY_DIGITS = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-# Digits with thousands and nothing else.
-_DIGITS = re.compile(r"-?[0-9]{1,3}(,[0-9]{3})*(\.[0-9]+)?|-?[0-9]+(\.[0-9]+)?")
 
 
-def _as_shown(quantity: Quantity, stored: Decimal) -> Decimal | None:
-    """The stored number at the scale and with the sign that are shown; None where no number format shows it so."""
-    shown = quantity.value
-    places = shown.as_tuple().exponent
-    half = Decimal(5).scaleb(places - 1) if isinstance(places, int) else Decimal(0)
-    for factor in _SHOWN_BY:
-        if (factor == 100 and quantity.unit != "%") or (factor == 1000 and quantity.unit != "‰"):
-            continue
-        for number in (stored * factor, -stored * factor):
-            if abs(number - shown) <= half:
-                # 0.913 shown as 91% is 91.3; what a rounding to nothing left away stays as it is stored.
-                return trimmed(number) if number else shown
-    return None
+def _as_seen(content: Content, seen: Seen) -> Content:
+    """A number as its format shows it, with the digits that the format leaves away; raised parts point to footnotes."""
+    if content.code or content.blank:
+        return content
+    references = (*content.references, *(sign for part in seen.raised for sign in raised_signs(part)))
+    if seen.exact is None or len(content.quantities) != 1:
+        return replace(content, references=references)
+    quantity = content.quantities[0]
+    exact = Decimal(seen.exact) if quantity.value * seen.exact >= 0 else -Decimal(seen.exact)
+    return replace(content, quantities=(replace(quantity, value=trimmed(exact)),), references=references)
 
 
 def trimmed(number: Decimal) -> Decimal:
