@@ -8,8 +8,9 @@ span as (
         greatest(
             date '{{ var("calendar_to") }}',
             make_date(
-                extract(year from {{ build_instant() }} at time zone 'Asia/Tokyo' - interval '3 months')::integer
-                + 3,
+                3 + extract(
+                    year from {{ build_instant() }} at time zone 'Asia/Tokyo' - interval '3 months'
+                )::integer,
                 3,
                 31
             )
