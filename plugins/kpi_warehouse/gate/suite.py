@@ -36,6 +36,13 @@ from kpi_warehouse.errors import ContractError
 from kpi_warehouse.warehouse.tables import stage_name
 
 _PLACEHOLDER = re.compile(r"\{([a-z_:]+)\}")
+# Great Expectations has no word for a question; what came of a rule is decided by the verdict, not by this.
+SEVERITIES = {
+    "critical": FailureSeverity.CRITICAL,
+    "question": FailureSeverity.WARNING,
+    "warning": FailureSeverity.WARNING,
+    "info": FailureSeverity.INFO,
+}
 # A rule that looks at one row at a time. What may reach beyond the row, or end the condition, is asked by itself.
 _ROW_RULE = re.compile(
     r"\s*select \* from \{batch\}\s+where\s"
@@ -97,7 +104,7 @@ class Compiled:
         expectations = [
             UnexpectedRowsExpectation(
                 unexpected_rows_query=self.queries[name],
-                severity=FailureSeverity(self.rules[name].severity),
+                severity=SEVERITIES[self.rules[name].severity],
                 meta={"rule": name},
             )
             for name in names

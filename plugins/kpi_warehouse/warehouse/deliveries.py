@@ -3,7 +3,7 @@
 A delivery has its number as soon as its file is seen, and it is written down before anything is done with the file, so
 a process that is killed anywhere is followed by one that goes on. Its states:
 
-    settling ──► received ──► loaded / unchanged / held / rejected     (decided by the load)
+    settling ──► received ──► loaded / unchanged / held / asked / rejected    (decided by the load; loaded may be undone)
         └──────► duplicate / unmatched / refused_personal / unreadable (decided on reception; nothing was landed)
 
 `received` means: its bytes are in landing. Who takes deliveries in turn asks `next_delivery`; who starts runs asks
@@ -12,6 +12,7 @@ a process that is killed anywhere is followed by one that goes on. Its states:
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -32,11 +33,15 @@ State = Literal[
     "loaded",
     "rejected",
     "held",
+    "asked",
     "unchanged",
+    "undone",
 ]
 REFUSED = ("unmatched", "refused_personal", "unreadable")
-ACCEPTED = ("received", "loaded", "held", "unchanged")
-OUTCOMES = ("loaded", "rejected", "held", "unchanged")
+# Loads have said no to these: handed in again, they are looked at again.
+SENT_BACK = ("rejected", "undone")
+ACCEPTED = ("received", "loaded", "held", "asked", "unchanged")
+OUTCOMES = ("loaded", "rejected", "held", "asked", "unchanged", "undone")
 # First half of the advisory lock key of a feed's deliveries; the second is hashed from its name.
 FEED_LOCK = 0x4B5046
 COLUMNS = (
@@ -145,20 +150,24 @@ def next_delivery(feed: str, load_id: int | None = None) -> Delivery | None:
 
 def settle(
     delivery_id: int,
-    state: Literal["loaded", "rejected", "held", "unchanged"],
+    state: Literal["loaded", "rejected", "held", "asked", "unchanged", "undone"],
     message_ja: str,
     *,
     load_id: int | None = None,
     values_digest: str | None = None,
+    on: psycopg.Connection | None = None,
 ) -> Delivery:
     """Write down what the load made of a delivery. May be said again, and otherwise (a hold that is released).
+
+    Args:
+        on: a connection whose transaction this is to be part of.
 
     Raises:
         KpiError: the delivery was never received, or the outcome is none.
     """
     if state not in OUTCOMES:
         raise KpiError(f"受付の結果は {'、'.join(OUTCOMES)} のいずれかです（{state}）。", "delivery.outcome")
-    with connect() as connection:
+    with nullcontext(on) if on is not None else connect() as connection:
         try:
             row = connection.execute(
                 "update ops.delivery set state = %s, message_ja = %s, load_id = coalesce(%s, load_id),"
@@ -205,7 +214,7 @@ def reopen(delivery_id: int) -> Delivery:
         row = connection.execute(
             "update ops.delivery set state = 'settling', message_ja = null, settled_at = null, attempts = 0,"
             " load_id = null, announced_at = null where delivery_id = %s and state = any(%s) returning delivery_id",
-            [delivery_id, [*REFUSED, "rejected"]],
+            [delivery_id, [*REFUSED, *SENT_BACK]],
         ).fetchone()
         found = find_delivery(connection, delivery_id)
         if row is None:

@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from kpi_warehouse.contract import Contract, EstatSource
-from kpi_warehouse.errors import GateRejected, KpiError, LoadConflict, StorageFailed
+from kpi_warehouse.errors import GateAsked, GateRejected, KpiError, LoadConflict, StorageFailed
 from kpi_warehouse.settings import code_version
 from kpi_warehouse.warehouse.connection import connect
 
@@ -42,6 +42,8 @@ class Step:
     load_id: int
     outcome: str = "done"
     detail: dict[str, Any] = field(default_factory=dict)
+    # What a person does to a load: where it fails, the load is what it was.
+    keeps_load: bool = False
 
     def update(self, **columns: Any) -> None:
         """Set columns of the load's row; also its heartbeat."""
@@ -80,7 +82,7 @@ def open_load(
         if run_ref is not None:
             connection.execute(
                 "update ops.load set run_ref = run_ref || '#' || load_id where feed = %s and run_ref = %s"
-                " and state in ('published', 'unchanged', 'superseded', 'rejected')",
+                " and state in ('published', 'unchanged', 'superseded', 'rejected', 'asked', 'undone')",
                 [contract.feed, run_ref],
             )
         row = connection.execute(
@@ -146,11 +148,14 @@ def read_load(load_id: int, on: psycopg.Connection | None = None) -> dict[str, A
 
 
 @contextmanager
-def step(load_id: int, verb: str, on: psycopg.Connection | None = None) -> Iterator[Step]:
+def step(
+    load_id: int, verb: str, on: psycopg.Connection | None = None, *, keeps_load: bool = False
+) -> Iterator[Step]:
     """Run one verb on a load. On failure the load's row says why, in Japanese, and the error goes on to the caller.
 
     Args:
         on: the caller's connection, acting as kpi_loader and closed by it soon after: it holds the load until then.
+        keeps_load: a failure is one of the step alone; the load stays what it was before.
 
     Raises:
         LoadConflict: another process is working on this load.
@@ -170,7 +175,7 @@ def step(load_id: int, verb: str, on: psycopg.Connection | None = None) -> Itera
         ).fetchone()
         assert row is not None
         connection.commit()
-        running = Step(connection, load_id)
+        running = Step(connection, load_id, keeps_load=keeps_load)
         try:
             yield running
             connection.execute(
@@ -180,7 +185,7 @@ def step(load_id: int, verb: str, on: psycopg.Connection | None = None) -> Itera
             connection.commit()
         except Exception as error:
             shown = _shown(error)
-            _record_failure(connection, load_id, int(row[0]), shown)
+            _record_failure(running, int(row[0]), shown)
             if shown is error:
                 raise
             raise shown from error
@@ -200,10 +205,11 @@ def _shown(error: Exception) -> Exception:
     return error
 
 
-def _record_failure(connection: psycopg.Connection, load_id: int, step_id: int, error: Exception) -> None:
+def _record_failure(running: Step, step_id: int, error: Exception) -> None:
     """Write the failure, after what the step did is rolled back. If the database is gone, the step's row without an end
-    tells the same to whoever looks later."""
-    state = "rejected" if isinstance(error, GateRejected) else "failed"
+    tells the same to whoever looks later. A question is in the load's row already, with all that it asks."""
+    states = {GateRejected: "rejected", GateAsked: "asked"}
+    state = next((name for kind, name in states.items() if isinstance(error, kind)), "failed")
     code = error.code if isinstance(error, KpiError) else f"defect.{type(error).__name__}"
     message = (
         error.message_ja if isinstance(error, KpiError) else f"想定外の異常：{type(error).__name__}: {error}"
@@ -211,11 +217,12 @@ def _record_failure(connection: psycopg.Connection, load_id: int, step_id: int, 
 
     def write(connection: psycopg.Connection) -> None:
         connection.rollback()
-        connection.execute(
-            "update ops.load set state = %s, error_code = %s, error_ja = %s, finished_at = clock_timestamp(),"
-            " heartbeat_at = clock_timestamp() where load_id = %s",
-            [state, code, message, load_id],
-        )
+        if not running.keeps_load and state != "asked":
+            connection.execute(
+                "update ops.load set state = %s, error_code = %s, error_ja = %s, finished_at = clock_timestamp(),"
+                " heartbeat_at = clock_timestamp() where load_id = %s",
+                [state, code, message, running.load_id],
+            )
         connection.execute(
             "update ops.step set finished_at = clock_timestamp(), outcome = %s, detail = %s where step_id = %s",
             [state, Jsonb({"code": code}), step_id],
@@ -223,7 +230,7 @@ def _record_failure(connection: psycopg.Connection, load_id: int, step_id: int, 
         connection.commit()
 
     try:
-        write(connection)
+        write(running.connection)
     except psycopg.Error:  # this one is lost; the server may be back
         with suppress(KpiError, psycopg.Error), connect() as another:
             write(another)
