@@ -10,7 +10,7 @@ import re
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from kpi_warehouse.contract import (
     PERIOD_END,
@@ -27,7 +27,7 @@ from kpi_warehouse.contract_embargo import embargo_of
 from kpi_warehouse.contract_file import ContractFile, Key, bytes_of
 from kpi_warehouse.contract_form import form_of
 from kpi_warehouse.contract_layout import layout_of
-from kpi_warehouse.japanese.areas import KINDS, AreaKind, Areas, areas
+from kpi_warehouse.japanese.areas import KINDS, Areas, areas
 from kpi_warehouse.readers.estat_time import CYCLES, Cycle
 from kpi_warehouse.settings import settings
 
@@ -212,7 +212,7 @@ class _Document:
             return None
         if codes:
             self.file.fault(here, kind, "areas か enum のどちらか一方")
-        return areas(settings().project, cast(AreaKind, kind))
+        return areas(settings().project, kind)
 
     def _check_columns(self, columns: tuple[Column, ...]) -> None:
         here = ("schema", 0, "properties")

@@ -248,9 +248,9 @@ class Breaks:
         load_id = self._begin(feed, month, "held")
         with connect() as connection:
             connection.execute(
-                "insert into ops.held_row (load_id, feed, period, row, expectation, reason_ja, source_ref)"
-                " select %s, %s, %s, '{}', 'x', 'x', 'x' from generate_series(1, 3)",
-                [load_id, feed, month],
+                "insert into ops.held_row (load_id, feed, period, period_end, row, expectation, reason_ja, source_ref)"
+                " select %s, %s, %s, (%s + interval '1 month - 1 day')::date, '{}', 'x', 'x', 'x' from generate_series(1, 3)",
+                [load_id, feed, month, month],
             )
         publish(load_id, month, held=3)
 

@@ -157,9 +157,9 @@ def test_held_rows_end_when_the_last_is_decided() -> None:
     with connect() as connection:
         for _ in range(2):
             connection.execute(
-                "insert into ops.held_row (load_id, feed, period, row, expectation, reason_ja, source_ref)"
-                " values (%s, %s, %s, '{}', 'x', 'x', 'x')",
-                [load_id, EXPO, MAY],
+                "insert into ops.held_row (load_id, feed, period, period_end, row, expectation, reason_ja, source_ref)"
+                " values (%s, %s, %s, %s, '{}', 'x', 'x', 'x')",
+                [load_id, EXPO, MAY, date(2024, 5, 31)],
             )
     publish(load_id, MAY, held=2)
     assert open_ones() == [("rows_held", EXPO, 1)]
@@ -176,9 +176,9 @@ def test_a_delivery_that_brings_only_a_question_is_told() -> None:
     page(load_id, "a")
     with connect() as connection:
         connection.execute(
-            "insert into ops.held_row (load_id, feed, period, row, expectation, reason_ja, source_ref)"
-            " values (%s, %s, %s, '{}', 'x', 'x', 'x')",
-            [load_id, EXPO, MAY],
+            "insert into ops.held_row (load_id, feed, period, period_end, row, expectation, reason_ja, source_ref)"
+            " values (%s, %s, %s, %s, '{}', 'x', 'x', 'x')",
+            [load_id, EXPO, MAY, date(2024, 5, 31)],
         )
     with step(load_id, "publish") as current:
         current.update(state="unchanged", held_rows=1)
@@ -304,9 +304,9 @@ def test_the_last_two_held_rows_decided_at_once_end_it() -> None:
     with connect() as connection:
         held = [
             connection.execute(
-                "insert into ops.held_row (load_id, feed, period, row, expectation, reason_ja, source_ref)"
-                " values (%s, %s, %s, '{}', 'x', 'x', 'x') returning held_id",
-                [load_id, EXPO, MAY],
+                "insert into ops.held_row (load_id, feed, period, period_end, row, expectation, reason_ja, source_ref)"
+                " values (%s, %s, %s, %s, '{}', 'x', 'x', 'x') returning held_id",
+                [load_id, EXPO, MAY, date(2024, 5, 31)],
             ).fetchone()[0]  # type: ignore[index]
             for _ in range(2)
         ]
