@@ -304,9 +304,7 @@ def _ask(current: Step, contract: Contract, verdict: Verdict) -> GateAsked:
     current.update(
         state=state, verdict="asked", held_rows=verdict.held_rows, error_code="gate.asked", error_ja=text
     )
-    connection.execute(
-        "update ops.load set finished_at = clock_timestamp() where load_id = %s", [load_id]
-    )
+    connection.execute("update ops.load set finished_at = clock_timestamp() where load_id = %s", [load_id])
     if not isinstance(contract.source, EstatSource):
         from kpi_warehouse.file_outcome import asked_about
 

@@ -32,9 +32,10 @@ def inputs_now(connection: psycopg.Connection) -> Inputs:
                 feed,
                 max(load_id) filter (where published_at is not null) as published,
                 max(source_updated_on) as source_updated_on,
-                (array_agg(state = 'rejected' order by load_id desc))[1] as newest_rejected
+                (array_agg(state = 'rejected' order by load_id desc))[1] as newest_rejected,
+                array_agg(load_id order by load_id) filter (where state = 'asked') as asked
             from ops.load
-            where published_at is not null or state in ('unchanged', 'rejected')
+            where published_at is not null or state in ('unchanged', 'rejected', 'asked')
             group by feed
         ),
         held as (
@@ -47,7 +48,8 @@ def inputs_now(connection: psycopg.Connection) -> Inputs:
             (select max(published) from decisions),
             (select jsonb_agg(decisions order by feed) from decisions)::text,
             (select jsonb_agg(held order by feed, period) from held)::text,
-            (select since from shown)::text
+            (select since from shown)::text,
+            (select max(undone_at) from ops.undo)::text
         """
     ).fetchone()
     assert row is not None

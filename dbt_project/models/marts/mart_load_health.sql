@@ -25,6 +25,14 @@ newest_load as (
 
 ),
 
+open_question as (
+
+    select distinct feed
+    from loads
+    where state = 'asked'
+
+),
+
 newest_decision as (
 
     select distinct on (feed)
@@ -32,7 +40,7 @@ newest_decision as (
         state,
         verdict
     from loads
-    where published_at is not null or state in ('unchanged', 'rejected')
+    where published_at is not null or state in ('unchanged', 'rejected', 'asked')
     order by feed asc, load_id desc
 
 ),
@@ -60,14 +68,16 @@ stated as (
         case when published.data_as_of is null then 'not_published' else 'actual' end as value_status,
         case
             when newest_decision.state = 'rejected' then 'rejected'
+            when open_question.feed is not null then 'asked'
             when held_rows.held_rows > 0 then 'held'
-            when newest_decision.verdict = 'flagged' then 'flagged'
+            when newest_decision.verdict in ('flagged', 'released') then newest_decision.verdict
             when published.data_as_of is not null then 'passed'
             else 'no_feed'
         end as gate_status,
         coalesce(held_rows.held_rows, 0) as held_rows
     from newest_load
     left join newest_decision on newest_load.feed = newest_decision.feed
+    left join open_question on newest_load.feed = open_question.feed
     left join published on newest_load.feed = published.feed
     left join held_rows on newest_load.feed = held_rows.feed
 

@@ -98,9 +98,7 @@ def _covers_rows(connection: psycopg.Connection, contract: Contract, older: int,
         sql.SQL(
             "select exists (select from {old}) and not exists ("
             "select from {old} as o where not exists (select from {new} as n where {same_key}))"
-        ).format(
-            old=stage_table(contract, older), new=stage_table(contract, newer), same_key=same_key
-        )
+        ).format(old=stage_table(contract, older), new=stage_table(contract, newer), same_key=same_key)
     ).fetchone()
     return bool(row and row[0])
 

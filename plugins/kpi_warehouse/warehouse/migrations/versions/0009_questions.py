@@ -141,7 +141,11 @@ begin
         perform ops.report_trouble('asked', new.feed, ops.questioned(new.load_id, period), new.error_code, new.error_ja,
             new.load_id);
     elsif new.state = 'undone' then
-        perform ops.report_trouble('undone', new.feed, period, 'load.undone', new.error_ja, new.load_id);
+        number := ops.report_trouble('undone', new.feed, period, 'load.undone', new.error_ja, new.load_id);
+        -- What it changed is seen in the marts after the next build.
+        update ops.notification set after_build = true
+        where incident_id = number and kind = 'open' and state = 'waiting' and attempts = 0
+            and exists (select from ops.incident where incident_id = number and kpis <> '{}');
     elsif new.state = 'abandoned' and not ops.overtaken(new.feed, new.load_id, period) then
         perform ops.report_trouble('task_killed', new.feed, period, 'load.abandoned',
             '処理が途中で止まったままのため、取込を取りやめました。', new.load_id);
