@@ -5,7 +5,7 @@ with
 
 in_force as (
 
-    select * from {{ source('raw', feed) }}
+    select * from {{ accepted(feed) }}
     where {{ waiting_at_as_of() if waiting else known_at_as_of() }}
 
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal, Protocol, cast, get_args
 
 from kpi_warehouse.contract_part import Fault, Part
@@ -31,6 +32,7 @@ ColumnKind = Literal[
 Year = Literal["fiscal", "calendar"]
 Policy = Literal["block", "hold", "flag"]
 Blank = Literal["fault", "skip"]
+Brackets = Literal["minus", "subset", "repeated", "planned"]
 
 PERIOD_KINDS = ("月", "年度", "暦年", "年", "時点", "累計", "イベント", "年度不明")
 STATUSES = (
@@ -102,6 +104,10 @@ class ColumnSpec:
         measure: code of the measure; `heading` looks it up by what stands in the heading beside the period.
         units: unit → measure, for several quantities in one cell.
         unit: the unit expected; `unit_aliases` maps other spellings to it.
+        unit_factors: other units that are converted into `unit`: {千人: 1000} where `unit` is 人.
+        brackets: what a number in brackets is: a minus, 内数 (subset), 再掲 (repeated) or 予定 (planned); None: refused.
+        occurrence: which of several columns with this heading, counted from the left; None: the only one.
+        stacked: its labels stand in the column of another spec with the same heading, above the rows they are for.
         constants: further axis columns and their codes.
         period: `heading`, `row`, `document`, or a period written out (`R6年度`).
         period_kind: overrides the kind the period reads as.
@@ -120,6 +126,10 @@ class ColumnSpec:
     units: Mapping[str, str] = field(default_factory=dict)
     unit: str | None = None
     unit_aliases: Mapping[str, str] = field(default_factory=dict)
+    unit_factors: Mapping[str, Decimal] = field(default_factory=dict)
+    brackets: Brackets | None = None
+    occurrence: int | None = None
+    stacked: bool = False
     constants: Mapping[str, str] = field(default_factory=dict)
     period: str | None = None
     period_kind: str | None = None
@@ -137,7 +147,8 @@ class ColumnSpec:
         """How a message names the column."""
         if self.period_heading:
             return "／".join(["（期間の見出し）", *self.with_parts[:1]])
-        return "／".join(f"「{heading}」" if heading else "（空白の見出し）" for heading in self.headings)
+        named = "／".join(f"「{heading}」" if heading else "（空白の見出し）" for heading in self.headings)
+        return f"{named}（{self.occurrence}番目）" if self.occurrence else named
 
 
 @dataclass(frozen=True)
@@ -162,6 +173,7 @@ class Table:
         base_period: where the year of a bare month comes from: `caption`, `sheet`, `document`, or a year (`R6`).
         repeats: the same table may stand several times (a sheet for each year).
         spread_headings: a heading counts for the empty cells right of it too (merged cells lost in a CSV).
+        brackets: what numbers in brackets are in columns that do not say it themselves.
     """
 
     name: str
@@ -176,6 +188,7 @@ class Table:
     optional: bool = False
     repeats: bool = False
     spread_headings: bool = False
+    brackets: Brackets | None = None
 
     def of_kind(self, *kinds: ColumnKind) -> tuple[ColumnSpec, ...]:
         """Columns of these kinds, in the contract's order."""
@@ -282,6 +295,7 @@ def _table(part: Part) -> Table:
         optional=part.flag("optional"),
         repeats=part.flag("repeats"),
         spread_headings=part.flag("spreadHeadings"),
+        brackets=cast(Brackets | None, part.choice("brackets", get_args(Brackets), None)),
     )
     rules.close()
     part.close()
@@ -290,13 +304,23 @@ def _table(part: Part) -> Table:
 
 
 def _check_table(table: Table, part: Part) -> None:
-    seen: dict[str, int] = {}
+    seen: dict[tuple[str, int | None], int] = {}
     for at, column in enumerate(table.columns):
         for heading in column.headings:
-            if heading in seen:
-                here = (*part.path, "columns", at, "heading")
-                part.fault(here, heading, f"{seen[heading] + 1}番目の列と重ならない見出し")
-            seen.setdefault(heading, at)
+            named = (heading, column.occurrence)
+            here = (*part.path, "columns", at, "heading")
+            if named in seen and not (column.stacked or table.columns[seen[named]].stacked):
+                expected = f"{seen[named] + 1}番目の列と重ならない見出し（同じ見出しの列は occurrence で何番目かを示す）"
+                part.fault(here, heading, expected)
+            seen.setdefault(named, at)
+    for at, column in enumerate(table.columns):
+        if column.stacked and not any(
+            other is not column and not other.stacked and set(other.headings) & set(column.headings)
+            for other in table.columns
+        ):
+            part.fault(
+                (*part.path, "columns", at, "stacked"), True, "同じ見出しの、stacked でない列もうひとつ"
+            )
     if not table.of_kind("value"):
         part.wrong("columns", "is: value の列ひとつ以上")
     if all(column.optional or column.period_heading for column in table.columns):
@@ -330,6 +354,10 @@ def _column(part: Part) -> ColumnSpec:
         units=part.pairs("units"),
         unit=part.text("unit"),
         unit_aliases=part.pairs("unitAliases"),
+        unit_factors=part.factors("unitFactors"),
+        brackets=cast(Brackets | None, part.choice("brackets", get_args(Brackets), None)),
+        occurrence=part.number("occurrence"),
+        stacked=part.flag("stacked"),
         constants=part.pairs("set"),
         period=part.text("period"),
         period_kind=part.choice("periodKind", PERIOD_KINDS, None),
@@ -353,6 +381,10 @@ def _column(part: Part) -> ColumnSpec:
         for word, status in column.statuses.items():
             if status not in STATUSES:
                 part.fault((*part.path, "statuses", word), status, " / ".join(STATUSES))
+    if column.unit_factors and not column.unit:
+        part.wrong("unit", "unitFactors で換算した先の単位")
+    if column.stacked and kind not in ("axis", "period", "measure"):
+        part.wrong("stacked", "is: axis / period / measure の列だけ")
     if column.measure == FROM_HEADING and not period_heading:
         part.wrong("measure", "指標のコード（heading は「heading: period」の列だけ）")
     return column

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
@@ -57,6 +58,33 @@ class Part:
             self.wrong(key, "文字列から文字列への対応（コードと数は引用符で囲む）")
             return {}
         return dict(found)
+
+    def factors(self, key: str) -> dict[str, Decimal]:
+        """Text → positive number (1000, or "0.001")."""
+        found = self._get(key)
+        if found is None:
+            return {}
+        made: dict[str, Decimal] = {}
+        for name, number in found.items() if isinstance(found, Mapping) else [(None, None)]:
+            try:
+                factor = Decimal(str(number))
+            except ArithmeticError:
+                factor = Decimal(0)
+            if not isinstance(name, str) or isinstance(number, bool) or not factor.is_finite() or factor <= 0:
+                self.wrong(key, "単位から正の倍率への対応（例：{千人: 1000}）")
+                return {}
+            made[name] = factor
+        return made
+
+    def number(self, key: str) -> int | None:
+        """A whole number from 1 on."""
+        found = self._get(key)
+        if found is None:
+            return None
+        if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+            self.wrong(key, "1 からの整数")
+            return None
+        return found
 
     def choice(self, key: str, allowed: Sequence[str], default: str | None) -> str | None:
         found = self._get(key)

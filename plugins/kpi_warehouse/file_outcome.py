@@ -31,6 +31,7 @@ from kpi_warehouse.warehouse.deliveries import Delivery, find_delivery, settle
 from kpi_warehouse.warehouse.landing import Landing
 from kpi_warehouse.warehouse.ledger import Step
 
+SHOWN_NOTICES = 10
 NEXT_STEP = (
     "直したファイルを受付フォルダーに入れてください（同じ名前でかまいません）。"
     "ファイルが正しく、取り込み方の定義のほうを直したときは、同じファイルをもう一度入れてください。"
@@ -107,7 +108,7 @@ def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
         said = "前回と同じ値です。取り込むものはありません。"
     if held:
         said += f"{held:,} 行は確認待ちです（`kpi hold list`）。"
-    said = "\n".join([said, *ended])
+    said = "\n".join([said, *ended, *_notices(current.connection, current.load_id)])
     current.connection.execute(
         "update ops.repair_proposal as p set state = 'superseded', decided_at = clock_timestamp()"
         " from ops.load as old, ops.load as new where new.load_id = %s and p.feed = new.feed"
@@ -128,6 +129,16 @@ def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
         load_id=current.load_id,
         values_digest=digest[0] if digest else None,
     )
+
+
+def _notices(connection: psycopg.Connection, load_id: int) -> list[str]:
+    """What the file holds beside its figures and was not read, with its place."""
+    rows = connection.execute(
+        "select place, expected_ja from ops.drift where load_id = %s and policy = 'note' order by position",
+        [load_id],
+    ).fetchall()
+    said = [f"・{place}：{told}" for place, told in rows[:SHOWN_NOTICES]]
+    return [*said, f"・ほか {len(rows) - SHOWN_NOTICES:,} 件"] if len(rows) > SHOWN_NOTICES else said
 
 
 def delivery_of(connection: psycopg.Connection, load_id: int) -> Delivery:

@@ -16,7 +16,11 @@ NO_KPI = "none"
 
 @dataclass(frozen=True)
 class Kpi:
-    """One KPI: its number, plan, name, unit, target in words (the version in force), and the body that owns it."""
+    """One KPI: its number, plan, name, unit, target (the version in force), the body that owns it, and of which kind it is.
+
+    Numbers are as the seeds write them; None where they say none. `counted_from` is the day (ISO) from which a cumulative
+    KPI is counted, `first_year` the first year of its plan.
+    """
 
     kpi_id: str
     plan: str
@@ -25,6 +29,15 @@ class Kpi:
     target_text: str
     owner: str
     owner_names: tuple[str, ...]
+    kpi_type: str
+    accumulation: str
+    period_kind: str
+    counted_from: str | None
+    lower_bound: str | None
+    upper_bound: str | None
+    target_value: str | None
+    target_year: str | None
+    first_year: str
 
 
 @cache
@@ -36,8 +49,9 @@ def kpi_catalogue(project: Path) -> tuple[Kpi, ...]:
     """
     seeds = project / "dbt_project" / "seeds"
     plans = {row["pillar_id"]: row["plan"] for row in _rows(seeds / "pillars.csv")}
+    first_years = {row["plan"]: row["first_year"] for row in _rows(seeds / "plans.csv")}
     today = clock.today().isoformat()
-    targets = {row["kpi_id"]: row["target_text"] for row in _in_force(seeds / "kpi_targets.csv", today)}
+    targets = {row["kpi_id"]: row for row in _in_force(seeds / "kpi_targets.csv", today)}
     owned = {row["kpi_id"]: row["owner_id"] for row in _in_force(seeds / "kpi_owners.csv", today)}
     owners = {row["owner_id"]: row["owner_name"] for row in _rows(seeds / "owners.csv")}
     aliases = _rows(seeds / "owner_aliases.csv")
@@ -47,9 +61,18 @@ def kpi_catalogue(project: Path) -> tuple[Kpi, ...]:
             plans[row["pillar_id"]],
             row["kpi_name"],
             row["unit"],
-            targets.get(row["kpi_id"], ""),
+            targets.get(row["kpi_id"], {}).get("target_text", ""),
             owners[owner],
             (owners[owner], *(a["alias"] for a in aliases if a["owner_id"] == owner)),
+            row["kpi_type"],
+            row["accumulation"],
+            row["period_kind"],
+            row["counted_from"] or None,
+            row["lower_bound"] or None,
+            row["upper_bound"] or None,
+            targets.get(row["kpi_id"], {}).get("target_value") or None,
+            targets.get(row["kpi_id"], {}).get("target_year") or None,
+            first_years[plans[row["pillar_id"]]],
         )
         for row in sorted(_rows(seeds / "kpi_catalogue.csv"), key=lambda row: int(row["display_order"]))
         if row["kpi_type"] != NO_KPI

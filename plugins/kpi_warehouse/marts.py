@@ -11,7 +11,7 @@ the next build clears away what was left and starts again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,10 +26,13 @@ from psycopg.types.json import Jsonb
 from kpi_warehouse import clock
 from kpi_warehouse.contract import feeds, find_contract
 from kpi_warehouse.errors import BuildFailed, KpiError, LoadConflict, StorageFailed
-from kpi_warehouse.marts_dbt import Node, build_into
+from kpi_warehouse.marts_dbt import Node, build_into, feeds_behind
 from kpi_warehouse.marts_inputs import Inputs, inputs_now, published_from
 from kpi_warehouse.marts_memory import remember
-from kpi_warehouse.marts_swap import MARTS, NEXT, drop_retired, drop_schemas, schemas, set_aside, swap
+from kpi_warehouse.marts_swap import MARTS, NEXT, drop_retired, drop_schemas, keep_beside, schemas, swap
+from kpi_warehouse.set_aside.book import conclude
+from kpi_warehouse.set_aside.rounds import Outcome, Rounds
+from kpi_warehouse.set_aside.steps import Step, seen_now
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.ledger import KILLED_BUILD_JA
@@ -39,22 +42,28 @@ BUILD_LOCK = 0x4B50_4942
 WAIT_FOR_OTHER_BUILD = "10min"
 AS_OF_KEPT_DAYS = 7
 SEEDS = f"{NEXT}_seeds"
+HISTORY = f"{NEXT}_history"
 CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
 class Built:
-    """What `build` did. ``unchanged``: nothing is new since `build_id`, so nothing ran, `nodes` is empty."""
+    """What `build` did. ``unchanged``: nothing is new since `build_id`, so nothing ran, `nodes` is empty. `left_out`: steps of
+    history that are set aside, oldest first."""
 
     build_id: int
     state: Literal["published", "unchanged"]
     nodes: tuple[Node, ...]
     seconds: float
     schema_name: str
+    left_out: tuple[Step, ...] = ()
 
 
 def build(as_of: datetime | None = None, *, force: bool = False) -> Built:
     """Build and test the marts, then publish them.
+
+    A load that makes a model or test fail is found out, set aside with an incident, and everything else is published
+    (`kpi_warehouse.set_aside`).
 
     Args:
         as_of: build what was known at this instant (without a zone: Japan time) into a schema of its own,
@@ -62,7 +71,7 @@ def build(as_of: datetime | None = None, *, force: bool = False) -> Built:
         force: build even when history, gate, catalogue and code are those of the published marts.
 
     Raises:
-        BuildFailed: a model or test failed; the message names them and ``marts`` is unchanged.
+        BuildFailed: a model or test failed and no load explains it; the message names them and ``marts`` is unchanged.
         LoadConflict: another build held the warehouse for longer than ten minutes.
         StorageFailed: the database went away.
     """
@@ -195,8 +204,8 @@ def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: boo
 
     build_id = _open(connection, as_of, schema, inputs)
     try:
-        seeded = _has_seeds(connection, inputs.code_version)
-        nodes = build_into(NEXT, as_of, inputs.code_version, seeded=seeded)
+        outcome = _rounds(connection, as_of, inputs.code_version, force=force)
+        nodes = outcome.nodes
         _record(connection, build_id, nodes)
         _raise_failures(nodes)
         with connection.transaction():
@@ -207,9 +216,11 @@ def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: boo
             )
             if as_of is None:
                 remember(connection, NEXT, build_id)
+                conclude(connection, build_id, inputs.code_version)
                 swap(connection, build_id)
             else:
-                set_aside(connection, schema)
+                keep_beside(connection, schema)
+            drop_schemas(connection, HISTORY)
             _close(connection, build_id, "published")
     except KpiError as error:
         _close(connection, build_id, "failed", error.message_ja)
@@ -217,7 +228,27 @@ def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: boo
             drop_schemas(connection, NEXT)
         raise
     drop_retired(connection)
-    return Built(build_id, "published", nodes, time.monotonic() - started, schema)
+    left_out = tuple(sorted(outcome.left_out))
+    return Built(build_id, "published", nodes, time.monotonic() - started, schema, left_out)
+
+
+def _rounds(
+    connection: psycopg.Connection, as_of: datetime | None, code_version: str, *, force: bool
+) -> Outcome:
+    """Build into `marts_next`, as often as it takes to leave out what does not go with the rest."""
+    seeded = _has_seeds(connection, code_version)
+
+    def attempt(left_out: Iterable[str], only: Iterable[str]) -> tuple[Node, ...]:
+        nonlocal seeded
+        drop_schemas(connection, NEXT)
+        nodes = build_into(NEXT, as_of, code_version, seeded=seeded, left_out=left_out, only=only)
+        seeded = seeded or not any(node.kind == "seed" and node.status != "success" for node in nodes)
+        return nodes
+
+    rounds = Rounds(
+        connection, HISTORY, code_version, attempt, lambda names: feeds_behind(NEXT, code_version, names)
+    )
+    return rounds.run(force=force) if as_of is None else rounds.as_of(as_of)
 
 
 def _ensure_sources() -> None:
@@ -243,7 +274,7 @@ def _clear_away(connection: psycopg.Connection) -> None:
             " where state = 'building'",
             [KILLED_BUILD_JA],
         )
-    drop_schemas(connection, NEXT)
+    drop_schemas(connection, NEXT, HISTORY)
     drop_retired(connection)
 
 
@@ -271,7 +302,7 @@ def _open(connection: psycopg.Connection, as_of: datetime | None, schema: str, i
         assert row is not None
         connection.execute(
             "insert into ops.step (build_id, verb, detail) values (%s, 'build', %s)",
-            [row[0], Jsonb({"history": inputs.history})],
+            [row[0], Jsonb({"history": inputs.history, "seen": seen_now(connection)})],
         )
     return int(row[0])
 

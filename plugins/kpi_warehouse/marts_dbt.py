@@ -7,9 +7,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,13 +33,16 @@ _SESSION = "-c synchronous_commit=off -c jit=off"
 
 @dataclass(frozen=True)
 class Node:
-    """One seed, model or test of a build. `status` is dbt's word; `message` is empty when all is well."""
+    """One seed, model or test of a build. `status` is dbt's word; `message` is empty when all is well. Of a test that failed,
+    `words_ja` is its description and `query` gives the failing rows, as long as what it read is there."""
 
     name: str
     kind: str
     status: str
     seconds: float
     message: str
+    words_ja: str = ""
+    query: str = field(default="", repr=False)
 
     @property
     def failed(self) -> bool:
@@ -47,31 +50,84 @@ class Node:
         return self.status in {"error", "fail", "runtime error"}
 
 
-def build_into(schema: str, as_of: datetime | None, code_version: str, *, seeded: bool) -> tuple[Node, ...]:
+def build_into(
+    schema: str,
+    as_of: datetime | None,
+    code_version: str,
+    *,
+    seeded: bool,
+    left_out: Iterable[str] = (),
+    only: Iterable[str] = (),
+) -> tuple[Node, ...]:
     """Build and test every node into `schema`; dbt's unit tests run with the tests of the code, not here.
 
     Args:
         code_version: what the project's files are; as long as they stay, dbt need not parse them again.
         seeded: the seeds are there already.
+        left_out: feeds whose history is read from the schema `<schema>_history`, where some of its steps are missing.
+        only: names of nodes; these and what they are made of are built, and no other test runs.
 
     Raises:
         BuildFailed: dbt could not run at all (the project does not parse, no connection).
     """
-    parsed = settings().home / "dbt" / f"{schema} {code_version}.msgpack"
-    command = ("build", "--exclude-resource-types", "unit_test", "exposure", *(["seed"] if seeded else []))
-    return invoke(schema, *command, parsed=parsed, as_of=as_of)
+    command = ["build", "--exclude-resource-types", "unit_test", "exposure", *(["seed"] if seeded else [])]
+    if wanted := [f"+{name}" for name in only]:
+        command += ["--indirect-selection", "empty", "--select", *wanted]
+    variables: dict[str, Any] = {}
+    if as_of is not None:
+        variables["as_of"] = as_of.isoformat()
+    if feeds := sorted(set(left_out)):
+        variables["left_out"] = feeds
+    return invoke(schema, *command, parsed=_parsed(schema, code_version), variables=variables)
+
+
+def feeds_behind(schema: str, code_version: str, names: Iterable[str]) -> set[str]:
+    """The feeds whose accepted history these nodes are made of, directly or not.
+
+    Raises:
+        BuildFailed: the project does not parse.
+    """
+    from dbt.contracts.graph.manifest import Manifest
+
+    parsed = _parsed(schema, code_version)
+    with _scratch() as scratch, connected(schema):
+        outcome = _dbt(scratch, *_parsing(parsed), "--no-write-json", "parse")
+    if not isinstance(outcome.result, Manifest):
+        raise _not_run(outcome)
+    nodes, wanted = outcome.result.nodes, set(names)
+    waiting = [node for node in nodes.values() if _name(node) in wanted]
+    found, visited = set(), set()
+    while waiting:
+        for above in waiting.pop().depends_on_nodes:
+            if (source := outcome.result.sources.get(above)) is not None and source.source_name == "raw":
+                found.add(source.name)
+            elif above in nodes and above not in visited:
+                visited.add(above)
+                waiting.append(nodes[above])
+    return found
+
+
+def _parsed(schema: str, code_version: str) -> Path:
+    return settings().home / "dbt" / f"{schema} {code_version}.msgpack"
+
+
+def _parsing(parsed: Path | None) -> list[str]:
+    """Options for a project that was parsed before, or not."""
+    if parsed is not None and parsed.exists():
+        return ["--partial-parse", "--partial-parse-file-path", str(parsed)]
+    return ["--no-partial-parse"]
 
 
 def invoke(
-    schema: str, *command: str, parsed: Path | None = None, as_of: datetime | None = None
+    schema: str, *command: str, parsed: Path | None = None, variables: Mapping[str, Any] | None = None
 ) -> tuple[Node, ...]:
     """Run one dbt command that ends in nodes (build, run, test) with `schema` as its target.
 
     Args:
         parsed: where the parsed project is kept between processes; None parses it anew. What dbt does not recognise as
             its own (another version or profile) it passes over.
-        as_of: the variable of this name when the models are compiled. The project is parsed without it, so that no
-            instant costs a parse of its own: what nodes there are, and how they hang together, must not depend on it.
+        variables: the project's variables when the models are compiled. The project is parsed without them, so that no
+            instant costs a parse of its own: what nodes there are, and how they hang together, must not depend on them.
 
     Raises:
         BuildFailed: see `build_into`.
@@ -79,18 +135,15 @@ def invoke(
     from dbt.artifacts.schemas.run import RunExecutionResult
     from dbt.contracts.graph.manifest import Manifest
 
-    parsing = ["--no-partial-parse"]
-    if parsed is not None and parsed.exists():
-        parsing = ["--partial-parse", "--partial-parse-file-path", str(parsed)]
     with _scratch() as scratch, connected(schema):
-        before = (*parsing, "--no-write-json")
-        if as_of is None:
+        before = (*_parsing(parsed), "--no-write-json")
+        if not variables:
             outcome = _dbt(scratch, *before, *command)
         else:
             outcome = _dbt(scratch, *before, "parse")
             if isinstance(outcome.result, Manifest):
-                variables = ("--vars", json.dumps({"as_of": as_of.isoformat()}))
-                outcome = _dbt(scratch, *before, *command, *variables, project=outcome.result)
+                said = ("--vars", json.dumps(dict(variables)))
+                outcome = _dbt(scratch, *before, *command, *said, project=outcome.result)
         if parsed is not None:
             _keep(Path(scratch, "target", "partial_parse.msgpack"), parsed)
     if not isinstance(outcome.result, RunExecutionResult):
@@ -102,6 +155,8 @@ def invoke(
             status=str(result.status),
             seconds=round(result.execution_time, 3),
             message=_explain(result),
+            words_ja=result.node.description.strip(),
+            query=_query(result),
         )
         for result in outcome.result.results
     )
@@ -200,6 +255,12 @@ def _explain(result: Any) -> str:
     for trace in _TRACES:
         said = said.partition(trace)[0]
     return "\n".join(part.strip() for part in (result.node.description, said) if part.strip())
+
+
+def _query(result: Any) -> str:
+    """The statement of a failed test; dbt's own limits and counts are not in it."""
+    failed = str(result.status) == "fail" and str(result.node.resource_type) == "test"
+    return (result.node.compiled_code or "") if failed else ""
 
 
 @contextmanager

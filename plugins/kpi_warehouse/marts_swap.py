@@ -50,7 +50,7 @@ def swap(connection: psycopg.Connection, build_id: int) -> None:
     _grant(connection, JAPANESE, f"表と列の名前が日本語の同じ表（構築番号 {build_id}）。Excel・ODBC 用。")
 
 
-def set_aside(connection: psycopg.Connection, name: str) -> None:
+def keep_beside(connection: psycopg.Connection, name: str) -> None:
     """`marts_next` becomes the schema `name`, in place of one of that name; BI does not see it. Runs inside the caller's transaction."""
     drop_schemas(connection, name)
     connection.execute(

@@ -40,7 +40,8 @@ def test_every_state_that_a_load_can_have_is_explained(loader: psycopg.Connectio
     states = set(re.findall(r"'(\w+)'::text", rule))
     assert len(states) > 5
     explained = rows(loader, "select code from marts.dim_status where domain = 'load_state'")
-    assert states == {code for (code,) in explained}
+    # A load that the marts leave out, and what repeats it, have a word of their own beside its state.
+    assert {code for (code,) in explained} == states | {"set_aside", "repeats_set_aside"}
 
 
 def test_the_headline_kpi_is_maintained_in_2024() -> None:

@@ -30,7 +30,7 @@ OWNERS, PASSWORD = ("shokunomiyako", "kodomo"), "of-a-test-server"
 # KPI, value, period, kind and day of publication, as a division writes them; the last figure's digits occur nowhere else.
 Filled = tuple[str, float | str, str, str, datetime | str | None]
 OLD: Filled = ("K05", 700, "R4年度", "実績", None)
-REVISED, NEW = "712.25", "618273"
+REVISED, NEW = "712.25", "618.273"
 TODAY = datetime.now(ZoneInfo("Asia/Tokyo")).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
 SOON = TODAY + timedelta(days=30)
 
@@ -148,7 +148,7 @@ def test_the_instant_stands_on_the_row(loader: psycopg.Connection, reader: psyco
 
 
 def test_before_its_instant_it_is_in_nothing_that_bi_reads(reader: psycopg.Connection) -> None:
-    for figure in (REVISED, NEW, "618,273"):
+    for figure in (REVISED, NEW):
         assert holding(reader, figure) == set()
     assert reader.execute(
         "select kpi_id, value from marts.fct_kpi_value where kpi_id in ('K05', 'K06')"
@@ -226,9 +226,11 @@ def test_a_later_version_that_is_public_at_once_ends_the_wait_of_an_earlier_one(
         ("K06", float(NEW), "R5年度", "実績", SOON),
     )
     for value, day in ((1, None), (2, SOON), (3, SOON + timedelta(days=9))):
-        deliver(sheet(tmp_path, f"D05は{value}", *beside, ("D05", value, "R5年度", "年度途中", day)))
+        deliver(
+            sheet(tmp_path, f"D05は{value}", *beside, ("D05", value, "R5年度（10月末現在）", "年度途中", day))
+        )
     assert shown() == [(1,)]
-    deliver(sheet(tmp_path, "D05は4", *beside, ("D05", 4, "R5年度", "年度途中", None)))
+    deliver(sheet(tmp_path, "D05は4", *beside, ("D05", 4, "R5年度（10月末現在）", "年度途中", None)))
     assert shown() == [(4,)]
     assert loader.execute(
         "select count(*) from raw.kpi_progress where kpi_code = 'D05' and known_to < 'infinity' and public_to > now()"

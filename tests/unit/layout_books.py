@@ -5,13 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import yaml
 
 from kpi_warehouse.contract_layout import Layout, layout_of
 from kpi_warehouse.japanese.areas import Areas
-from kpi_warehouse.readers.grid import Book, Cell, Sheet, Value, column_letters, text_of
+from kpi_warehouse.readers.grid import (
+    DAY_ZERO,
+    Book,
+    Cell,
+    Remark,
+    Seen,
+    Sheet,
+    Value,
+    column_letters,
+    text_of,
+)
 from kpi_warehouse.readers.layout import Reading, read_layout
 
 
@@ -36,6 +47,18 @@ class Formula:
     result: Value = None
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A cell of which a person sees something else than is stored; a number that its format adds to counts as typed text."""
+
+    text: str
+    stored: Value = None
+    exact: Any = None
+    raised: tuple[str, ...] = ()
+    struck: tuple[str, ...] = ()
+    doubt: str | None = None
+
+
 def sheet(
     rows: Sequence[Sequence[Any]],
     *,
@@ -44,8 +67,10 @@ def sheet(
     hidden_rows: Sequence[int] = (),
     hidden_columns: str = "",
     hidden: bool = False,
+    remarks: Sequence[tuple[str, str, str]] = (),
+    day_zero: date = DAY_ZERO,
 ) -> Sheet:
-    """A sheet from lists; rows of `hidden_rows` count from 1, `merged` are areas like `A1:B2`."""
+    """A sheet from lists; rows of `hidden_rows` count from 1, `merged` are areas like `A1:B2`, remarks kind, place, text."""
     width = max((len(row) for row in rows), default=0)
     grid = [
         [
@@ -64,10 +89,18 @@ def sheet(
                 if (at, column) != (top, left):
                     grid[at][column].value, grid[at][column].text = None, ""
                     grid[at][column].merged_from = (top, left)
-    return Sheet(name, grid, hidden)
+    return Sheet(name, grid, hidden, remarks=[_remark(name, *each) for each in remarks], day_zero=day_zero)
+
+
+def _remark(name: str, kind: Any, at: str, text: str) -> Remark:
+    row, column = _position(at) if at else (None, None)
+    return Remark(kind, text, f"{name}!{at}" if at else name, row, column)
 
 
 def _cell(content: Any, place: str) -> Cell:
+    if isinstance(content, Shown):
+        seen = Seen(content.stored, content.exact, content.raised, content.struck, content.doubt)
+        return Cell(content.text or None, place, content.text, seen=seen)
     if isinstance(content, Formula):
         return Cell(content.result, place, text_of(content.result), formula=content.text)
     return Cell(content, place, text_of(content))

@@ -15,7 +15,6 @@ from kpi_warehouse.japanese.widths import Unreadable, fold, search_key
 WRITTEN = {
     "１，２３４": ("1234", None, None),
     "1,234人": ("1234", "人", None),
-    "1 234": ("1234", None, None),
     "▲1,234": ("-1234", None, None),
     "△1,234": ("-1234", None, None),
     "(1,234)": ("-1234", None, None),
@@ -60,9 +59,30 @@ def test_large_units_are_kept_and_can_be_scaled() -> None:
     assert read_number("3,000 万人").scaled == (Decimal("30000000"), "人")
 
 
-@pytest.mark.parametrize(
-    "text", ["", " ", "12,34", "--5", "1.2.3", "abc", "約", "※", "1/0", "(5", "5)", "▲(5)", "1,2345"]
-)
+NO_NUMBER = [
+    "",
+    " ",
+    "12,34",
+    "--5",
+    "1.2.3",
+    "abc",
+    "約",
+    "※",
+    "1/0",
+    "(5",
+    "5)",
+    "▲(5)",
+    "1,2345",
+    "0,123",
+    "(5〕",
+]
+TWO_NUMBERS = [
+    f"12{blank}345" for blank in (" ", "\n", "\t", "\u00a0", "\u2009", "\u202f", "\u3000", "\u200b", "\u2060")
+]
+MARKED = ["234①", "56²", "75⑴", "12₂", "3½", "Ⅳ", "12Ⅳ", "⒈5", "❸", "٣٤", "1⁄2"]
+
+
+@pytest.mark.parametrize("text", [*NO_NUMBER, *TWO_NUMBERS, *MARKED])
 def test_what_is_no_number_is_refused_with_its_place(text: str) -> None:
     with pytest.raises(Unreadable) as caught:
         read_numbers(text)

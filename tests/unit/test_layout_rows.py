@@ -248,7 +248,7 @@ def test_one_event_a_row_with_dates_of_every_kind() -> None:
 
 def test_newest_year_first_stays_with_its_own_year() -> None:
     rows = [["市町村", "R5年度", "R4年度", "R3年度"], ["熊本市", "10校", "11校", "12校"]]
-    reading = read(sheet(rows), TABLE, AREAS, VALUE)
+    reading = read(sheet(rows), TABLE.replace("measure: people", "measure: people, unit: 校"), AREAS, VALUE)
     assert [(row.period.year, row.value) for row in reading.rows] == [(2023, 10), (2022, 11), (2021, 12)]
 
 

@@ -56,6 +56,7 @@ tables:
       - {heading: [区分], is: axis, column: kind_code}
       - {heading: [人数], is: value, measure: persons, period: R6年度}
 """
+COUNTED = ONE.replace("measure: persons", "measure: persons, unit: 人")
 KINDS = Coded("kind_code", {"a": "甲", "b": "乙"})
 
 
@@ -131,7 +132,7 @@ def test_brackets_behind_a_number_are_no_minus() -> None:
     ],
 )
 def test_numbers(content: object, value: str, status: str, qualifier: str | None) -> None:
-    reading = one(content)
+    reading = one(content, made=COUNTED)
     assert not reading.faults
     row = reading.rows[0]
     assert (row.value, row.value_status, row.qualifier) == (Decimal(value), status, qualifier)
@@ -166,7 +167,7 @@ def test_blank_may_be_skipped_by_contract() -> None:
 @pytest.mark.parametrize("content", ["※1", "12人※1", "12人（※１）"])
 def test_footnotes_are_bound_to_their_cells(content: str) -> None:
     below = ([], ["※1 集計方法を変更"], ["※2 別の注"])
-    reading = one(content, below=below)
+    reading = one(content, made=COUNTED, below=below)
     assert not reading.faults
     assert reading.rows[0].note == "集計方法を変更"
 

@@ -43,7 +43,8 @@ open_question as (
 
 ),
 
--- A refused delivery leaves the last good figures in place; the next accepted one takes the warning away.
+-- A refused delivery, and one that is set aside, leave the last good figures in place; the next accepted one
+-- takes the warning away.
 newest_decision as (
 
     select distinct on (feed, month)
@@ -51,7 +52,7 @@ newest_decision as (
         month,
         state
     from load_months
-    where published_at is not null or state in ('unchanged', 'rejected', 'asked')
+    where published_at is not null or state in ('unchanged', 'rejected', 'set_aside', 'asked')
     order by feed asc, month asc, load_id desc
 
 ),
@@ -73,7 +74,7 @@ select
     newest_decision.feed,
     newest_decision.month,
     case
-        when newest_decision.state = 'rejected' then 'rejected'
+        when newest_decision.state in ('rejected', 'set_aside') then newest_decision.state
         when open_question.feed is not null then 'asked'
         when held_rows.held_rows > 0 then 'held'
         when verdict_in_force.verdict in ('flagged', 'released') then verdict_in_force.verdict

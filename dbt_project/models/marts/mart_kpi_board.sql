@@ -71,6 +71,19 @@ quality as (
 
 ),
 
+-- Feeds of which a load is set aside: what their KPIs show is older than what was delivered.
+left_out as (
+
+    select
+        feed_kpis.kpi_id,
+        string_agg(distinct left_out.shown_ja, ' ') as left_out_ja
+    from {{ ref('stg_ops__set_aside') }} as left_out
+    inner join {{ source('ops', 'feed') }} as feeds on left_out.feed = feeds.feed
+    cross join unnest(feeds.kpis) as feed_kpis (kpi_id)
+    group by feed_kpis.kpi_id
+
+),
+
 stated as (
 
     select
@@ -97,12 +110,14 @@ stated as (
         quality.source_updated_on,
         quality.loaded_at,
         coalesce(quality.gate_status, 'no_feed') as gate_status,
-        coalesce(quality.held_rows, 0) as held_rows
+        coalesce(quality.held_rows, 0) as held_rows,
+        left_out.left_out_ja
     from kpis
     left join newest_period on kpis.kpi_id = newest_period.kpi_id
     left join newest_actual on kpis.kpi_id = newest_actual.kpi_id
     left join in_progress on kpis.kpi_id = in_progress.kpi_id
     left join quality on kpis.kpi_id = quality.kpi_id
+    left join left_out on kpis.kpi_id = left_out.kpi_id
     cross join warehouse
 
 ),
@@ -183,5 +198,6 @@ select
     loaded_at,
     gate_status,
     gate_status_ja,
-    held_rows
+    held_rows,
+    left_out_ja
 from worded

@@ -3,7 +3,7 @@ with
 
 loads as (
 
-    select * from {{ ref('stg_ops__load') }}
+    select * from ({{ staged_loads(left_out_of_what_is_shown()) }}) as staged
 
 ),
 
@@ -13,6 +13,17 @@ held_rows as (
         feed,
         count(*) as held_rows
     from {{ ref('stg_ops__held_row') }}
+    group by feed
+
+),
+
+left_out as (
+
+    select
+        feed,
+        max(shown_ja) as left_out_ja
+    from {{ source('ops', 'set_aside') }}
+    where {{ left_out_of_what_is_shown() }}
     group by feed
 
 ),
@@ -40,7 +51,7 @@ newest_decision as (
         state,
         verdict
     from loads
-    where published_at is not null or state in ('unchanged', 'rejected', 'asked')
+    where published_at is not null or state in ('unchanged', 'rejected', 'set_aside', 'asked')
     order by feed asc, load_id desc
 
 ),
@@ -68,18 +79,21 @@ stated as (
         case when published.data_as_of is null then 'not_published' else 'actual' end as value_status,
         case
             when newest_decision.state = 'rejected' then 'rejected'
+            when left_out.feed is not null then 'set_aside'
             when open_question.feed is not null then 'asked'
             when held_rows.held_rows > 0 then 'held'
             when newest_decision.verdict in ('flagged', 'released') then newest_decision.verdict
             when published.data_as_of is not null then 'passed'
             else 'no_feed'
         end as gate_status,
-        coalesce(held_rows.held_rows, 0) as held_rows
+        coalesce(held_rows.held_rows, 0) as held_rows,
+        left_out.left_out_ja
     from newest_load
     left join newest_decision on newest_load.feed = newest_decision.feed
     left join open_question on newest_load.feed = open_question.feed
     left join published on newest_load.feed = published.feed
     left join held_rows on newest_load.feed = held_rows.feed
+    left join left_out on newest_load.feed = left_out.feed
 
 )
 
@@ -98,5 +112,6 @@ select
     value_status,
     gate_status,
     {{ status_label('gate_status', 'gate_status') }} as gate_status_ja,
-    held_rows
+    held_rows,
+    left_out_ja
 from stated

@@ -2,7 +2,7 @@ with
 
 in_force as (
 
-    select * from {{ source('raw', 'estat_migration_flow_monthly') }}
+    select * from {{ accepted('estat_migration_flow_monthly') }}
     where {{ known_at_as_of() }}
 
 )

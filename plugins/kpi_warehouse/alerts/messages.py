@@ -326,7 +326,11 @@ def facts_of(connection: psycopg.Connection, incident: Incident, notification: d
         [load, MANY],
     ).fetchall()
     shown = connection.execute(
-        "select max(published_at) from ops.load where feed = %s and state = 'published'", [incident.feed]
+        # What the marts leave out is published, and not shown.
+        "select case when exists (select from ops.set_aside as s where s.feed = %(feed)s and s.state in ('in_force', 'retrying'))"
+        " then (select max(shown_until) from ops.set_aside where feed = %(feed)s and state in ('in_force', 'retrying'))"
+        " else (select max(published_at) from ops.load where feed = %(feed)s and state = 'published') end",
+        {"feed": incident.feed},
     ).fetchone()
     names = connection.execute(
         "select row_key, row ->> 'kpi_name' from ops.published_row where relation = 'mart_kpi_board'"

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from kpi_warehouse.cli.application import out, reported, wrong_usage
 from kpi_warehouse.contract import Contract
-from kpi_warehouse.errors import GateRejected
+from kpi_warehouse.errors import GateRejected, KpiError
 
-SHOWN = 10
+if TYPE_CHECKING:
+    from kpi_warehouse.readers.cell_uses import SheetUses
+
+SHOWN_SHEETS = 3
+DRAFTS = "drafts"
 
 app = typer.Typer(help="フィードの一覧・契約の検査・新しい契約の下書き", no_args_is_help=True)
 
@@ -79,6 +84,14 @@ def check(
             f"[green]✓[/green] {contract.feed} {contract.version}：列 {len(contract.columns)}、検査 {count}",
             highlight=False,
         )
+    if path is not None and checked[0].status == "draft":
+        _show_open(path)
+        if path.parent.name == DRAFTS:
+            out.print(
+                f"契約のフォルダーに移してください：mv {path} {path.parent.parent / path.name}",
+                highlight=False,
+                markup=False,
+            )
     if samples is not None:
         _check_samples(checked[0], samples)
     if path is None:
@@ -118,42 +131,120 @@ def template(
 
 @app.command(
     epilog="例：`kpi feed new my_feed --sample 実績.xlsx --title 〇〇の実績 --owner 〇〇課`　"
+    "`kpi feed new my_feed --sample R5.xlsx --sample R6.xlsx --title 〇〇`　"
     "`kpi feed new estat_population_monthly --table 0003448237 --title 人口推計`"
 )
 @reported
 def new(
     feed: Annotated[str, typer.Argument(help="新しいフィード名（小文字の英数字と _）")],
     title: Annotated[str, typer.Option("--title", help="フィードの日本語の名称")],
-    sample: Annotated[Path | None, typer.Option("--sample", help="課のファイルの見本（Excel・CSV）")] = None,
+    sample: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--sample", help="課のファイルの見本（Excel・CSV・ODS）。年度の違うものを続けて指定してよい"
+        ),
+    ] = None,
+    sheet: Annotated[
+        str | None, typer.Option("--sheet", help="読むシートの名前（一部でよい）。省くと値の最も多いシート")
+    ] = None,
     table: Annotated[str | None, typer.Option("--table", help="e-Stat の統計表ID")] = None,
     owner: Annotated[str, typer.Option("--owner", help="所管課")] = "（所管課）",
 ) -> None:
     """見本のファイル、または e-Stat の統計表のメタ情報から、契約ファイルの下書きを作る。"""
-    from kpi_warehouse.contract import load_contract
-    from kpi_warehouse.contract_draft import draft
-    from kpi_warehouse.contract_draft_file import draft_from_sample
+    from kpi_warehouse.drafting import place
+    from kpi_warehouse.drafting.estat import draft
+    from kpi_warehouse.drafting.make import make
     from kpi_warehouse.settings import settings
     from kpi_warehouse.sources.estat import EstatClient
 
-    if (sample is None) == (table is None):
+    if bool(sample) == (table is not None):
         wrong_usage("--sample（課のファイル）か --table（e-Stat の統計表ID）のどちらかを指定してください。")
-    path = settings().contracts / f"{feed}.odcs.yaml"
-    if path.exists():
-        wrong_usage(f"{path} はすでにあります。")
-    if sample is not None:
-        if not sample.is_file():
-            wrong_usage(f"{sample} はありません。")
-        text = draft_from_sample(feed, title, owner, sample)
+    if fault := place.check_name(feed):
+        wrong_usage(fault)
+    contracts = settings().contracts
+    if there := place.taken(contracts, feed):
+        wrong_usage(f"{there} はすでにあります。")
+    if sample:
+        if lacking := [str(path) for path in sample if not path.is_file()]:
+            wrong_usage(f"{'、'.join(lacking)} はありません。")
+        made = make(contracts, feed, title, owner, sample, sheet=sheet)
+        _show_preview(made.sheets)
+        if made.page is not None:
+            out.print(f"下見　　{made.page}（ブラウザーで開く）", highlight=False, markup=False)
+            told = f"、まだ読めないセル {made.unread:,} 個" if made.unread else ""
+            out.print(f"見本から {made.values:,} 個の値を読みました{told}。", highlight=False)
+        landed = made.landed
     else:
         meta = EstatClient.from_settings(settings()).describe(str(table))
-        text = draft(feed, title, owner, str(table), meta)
-    path.write_text(text, encoding="utf-8")
+        landed = place.put(contracts, feed, draft(feed, title, owner, str(table), meta))
+    if landed.wrong_ja is not None:
+        raise KpiError(
+            f"下書きは {landed.path} にあります。このままでは使えないため、契約のフォルダーには入れていません。\n"
+            f"{landed.wrong_ja}\n直したら `kpi feed check {landed.path}` で確かめてください。",
+            "draft.does_not_check",
+        )
+    out.print(f"{landed.path} に下書きを作りました。", highlight=False, markup=False)
+    _show_open(landed.path)
+
+
+@app.command(epilog="例：`kpi feed preview expectations/my_feed.odcs.yaml 実績.xlsx`")
+@reported
+def preview(
+    path: Annotated[Path, typer.Argument(help="契約ファイル（下書きでもよい）")],
+    file: Annotated[Path, typer.Argument(help="見本のファイル")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="書き出すページ（.html）")] = None,
+) -> None:
+    """この契約がファイルのどのセルを何として読むかを、色分けして見せる。"""
+    from kpi_warehouse.contract import load_contract
+    from kpi_warehouse.drafting.make import preview as made
+
+    if not file.is_file():
+        wrong_usage(f"{file} はありません。")
+    page, sheets = made(load_contract(path), file)
+    _show_preview(sheets)
+    place = output or Path(f"{file.stem}の下見.html")
+    place.write_text(page, encoding="utf-8")
+    out.print(f"下見　　{place}（ブラウザーで開く）", highlight=False, markup=False)
+
+
+def _show_preview(sheets: list[tuple[str, SheetUses]]) -> None:
+    """The sheets that are read, in the terminal, and every cell that is not accounted for."""
+    from kpi_warehouse.drafting.preview_terminal import legend, preview_table
+
+    read = [(name, uses) for name, uses in sheets if uses.read]
+    if not read:
+        return
+    out.print(legend())
+    for _, uses in read[:SHOWN_SHEETS]:
+        out.print(preview_table(uses))
+    for _, uses in read:
+        for faults in uses.faults.values():
+            for fault in faults:
+                out.print(
+                    f"[yellow]残り[/yellow] {fault.place}（{escape(fault.label)}）：「{escape(fault.found)}」、"
+                    f"期待：{escape(fault.expected_ja)}",
+                    highlight=False,
+                )
+
+
+def _show_open(path: Path) -> None:
+    """Every place of a draft that somebody must look at, and what comes then."""
+    from kpi_warehouse.drafting.open_points import open_points
+
+    points = open_points(path)
     out.print(
-        f"{path} に下書きを作りました。（要確認）の箇所を直し、`kpi feed check` で確かめてください。",
-        highlight=False,
+        f"確かめるところが {len(points)} か所あります（（要確認）の印）："
+        if points
+        else "（要確認）の印は残っていません。"
     )
-    if sample is not None:
-        _show_reading(load_contract(path), sample)
+    for point in points:
+        asked = f"：{point.asked_ja}" if point.asked_ja else ""
+        out.print(f"  {point.line} 行目　{point.part_ja}{asked}", highlight=False, markup=False)
+    out.print(
+        f"確かめて印を消し、status を active にしたら、`kpi feed check {path}` に通してください。",
+        highlight=False,
+        markup=False,
+    )
 
 
 def _check_samples(contract: Contract, folder: Path) -> None:
@@ -171,25 +262,3 @@ def _check_samples(contract: Contract, folder: Path) -> None:
     missed = [f"{one.name}：{one.expected_ja}" for one in outcomes if one.expected_ja]
     if missed:
         raise GateRejected("見本が名前のとおりになりませんでした。\n" + "\n".join(missed), "samples.surprise")
-
-
-def _show_reading(contract: Contract, sample: Path) -> None:
-    """What the draft reads of its sample, and which cells it does not account for yet."""
-    from kpi_warehouse.feed_samples import read_sample
-
-    reading = read_sample(contract, sample)
-    out.print(f"見本から {len(reading.rows)} 個の値を読みました。", highlight=False)
-    for row in reading.rows[:SHOWN]:
-        value = row.value if row.value is not None else row.value_mark
-        codes = "／".join([*row.axes.values(), row.measure_code])
-        out.print(
-            f"  {row.source_cell}　{row.period_kind} {row.period}　{codes}　{value}{row.unit or ''}",
-            highlight=False,
-        )
-    if len(reading.rows) > SHOWN:
-        out.print(f"  ほか {len(reading.rows) - SHOWN} 個", highlight=False)
-    for fault in reading.faults:
-        out.print(
-            f"[yellow]残り[/yellow] {fault.place}（{fault.label}）：「{fault.found}」、期待：{fault.expected_ja}",
-            highlight=False,
-        )

@@ -219,6 +219,12 @@ def build(
         else f"{len(built.nodes)} 件のモデルと検査"
     )
     out.print(f"{built.schema_name}：{done}（{built.seconds:.1f} 秒、構築番号 {built.build_id}）")
+    if built.left_out:
+        loads = "、".join(str(step.load_id) for step in built.left_out)
+        out.print(
+            f"検査に合わない取込を除いて構築しました：取込番号 {loads}（`kpi marts aside` で理由を表示）",
+            highlight=False,
+        )
 
 
 @app.command(epilog="例：`kpi board`　`kpi board --format csv > board.csv`　`kpi board --as-of 2024-12-31`")

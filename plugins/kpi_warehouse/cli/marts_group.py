@@ -41,3 +41,37 @@ def docs(
 
     path = write_docs(to)
     out.print(f"{path}（{path.stat().st_size:,} バイト）", highlight=False, markup=False)
+
+
+@app.command(epilog="例：`kpi marts aside`")
+@reported
+def aside() -> None:
+    """検査に合わないためマートから除いている取込と、その理由を並べる。"""
+    from kpi_warehouse.set_aside.book import set_aside_loads
+
+    found = set_aside_loads()
+    if not found:
+        out.print("マートから除いている取込はありません。")
+    for row in found:
+        out.print(f"取込番号 {row['load_id']}　{row['shown_ja']}", highlight=False, markup=False)
+        out.print(f"{row['summary_ja']}", highlight=False, markup=False)
+
+
+@app.command(epilog="例：`kpi marts readmit 12 --reason 原本を確認し、正しい値であった`")
+@reported
+def readmit(
+    load_id: Annotated[int, typer.Argument(help="除いている取込の番号（`kpi marts aside`）")],
+    reason: Annotated[str, typer.Option(help="理由。個人名は書かない")],
+) -> None:
+    """除いている取込を含めて作り直す。検査に合わなければ、除いたまま公開する。"""
+    from kpi_warehouse import marts
+    from kpi_warehouse.set_aside.book import ask_again
+
+    ask_again(load_id, reason)
+    built = marts.build(force=True)
+    if any(step.load_id == load_id for step in built.left_out):
+        out.print(
+            f"取込番号 {load_id} はまだ検査に合いません。除いたまま公開しました（構築番号 {built.build_id}）。"
+        )
+        raise typer.Exit(3)
+    out.print(f"取込番号 {load_id} を含めて公開しました（構築番号 {built.build_id}）。")

@@ -28,7 +28,8 @@ def file_findings(connection: psycopg.Connection, contract: Contract, load_id: i
         return []
     said: dict[str, list[dict[str, str]]] = {}
     for policy, place, label, found, expected, code in connection.execute(
-        "select policy, place, label, found, expected_ja, code from ops.drift where load_id = %s order by position",
+        "select policy, place, label, found, expected_ja, code from ops.drift where load_id = %s"
+        " and policy <> 'note' order by position",
         [load_id],
     ):
         entry = {"place": place, "label": label, "value_text": found, "expected": expected, "code": code}

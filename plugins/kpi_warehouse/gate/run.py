@@ -142,8 +142,8 @@ def record_held(connection: psycopg.Connection, contract: Contract, load_id: int
     connection.execute(
         sql.SQL(
             "insert into ops.held_row (load_id, feed, period, period_end, row, expectation, reason_ja, source_ref)"
-            " select g.load_id, {feed}, s.{period}, s.{period_end}, to_jsonb(s), g.expectation, g.reason_ja,"
-            " {source_ref}"
+            " select g.load_id, {feed}, s.{period}, s.{period_end}, to_jsonb(s) - 'held_note', g.expectation,"
+            " concat_ws(' ', s.held_note, g.reason_ja), {source_ref}"
             " from {stage} as s join ops.gate_result as g on g.load_id = {load_id} and g.expectation = s.held_by"
         ).format(
             feed=sql.Literal(contract.feed),
@@ -385,7 +385,7 @@ def _hold(
         sql.SQL("s.{0} = q.{0}").format(sql.Identifier(column)) for column in contract.key_names
     )
     statement = sql.SQL(
-        "update {} as s set held_by = {} from ({}) as q where {} and s.held_by is null"
+        "update {} as s set held_by = {}, held_note = to_jsonb(q) ->> 'said_ja' from ({}) as q where {} and s.held_by is null"
     ).format(
         stage,
         sql.Literal(finding.expectation),

@@ -33,6 +33,7 @@ from great_expectations.expectations.metadata_types import FailureSeverity
 
 from kpi_warehouse.contract import Contract, FileSource, Rule
 from kpi_warehouse.errors import ContractError
+from kpi_warehouse.gate.rules.kpi_sheet import RULES
 from kpi_warehouse.warehouse.tables import stage_name
 
 _PLACEHOLDER = re.compile(r"\{([a-z_:]+)\}")
@@ -137,7 +138,7 @@ def _swept_together(contract: Contract, rules: dict[str, Rule]) -> list[dict[str
             view
             for view in contract.gate_views
             for rule in part.values()
-            if f"{{{view}}}" in _query(contract, rule)
+            if f"{{{view}}}" in rule_query(contract, rule)
         }
         for part in parts
     ]
@@ -149,7 +150,7 @@ def _sweep_query(contract: Contract, rules: dict[str, Rule], load_id: int) -> st
     by_row: dict[str, str] = {}
     counts: list[str] = []
     for name, rule in rules.items():
-        if match := _ROW_RULE.fullmatch(_query(contract, rule)):
+        if match := _ROW_RULE.fullmatch(rule_query(contract, rule)):
             by_row[name] = f'count(*) filter (where {match["condition"]}) as "{name}"'
         else:
             counts.append(
@@ -161,7 +162,7 @@ def _sweep_query(contract: Contract, rules: dict[str, Rule], load_id: int) -> st
             f"select c.rule, c.violations from (select {', '.join(by_row.values())} from changed) as r"
             f" cross join lateral (values {counted_names}) as c (rule, violations)"
         )
-    views = _views(contract, " ".join(_query(contract, rule) for rule in rules.values()))
+    views = _views(contract, " ".join(rule_query(contract, rule) for rule in rules.values()))
     counted = "\nunion all\n".join(counts)
     return f"{views} select rule, violations from ({counted}) as counted where violations > 0"
 
@@ -217,11 +218,20 @@ def _accepted_kept(contract: Contract) -> Rule:
     )
 
 
-def _query(contract: Contract, rule: Rule) -> str:
+def rule_query(contract: Contract, rule: Rule) -> str:
+    """The SQL of a rule: as the contract writes it, or made by the rule that it names."""
+    if rule.expectation in RULES:
+        try:
+            return RULES[rule.expectation](**rule.kwargs)
+        except TypeError as error:
+            raise ContractError(
+                f"{contract.path.name}: 規則 {rule.name} の kwargs が {rule.expectation} のものではありません：{error}",
+                "contract.rule_kwargs",
+            ) from error
     if rule.expectation != "unexpected_rows_expectation":
         raise ContractError(
             f"{contract.path.name}: 規則 {rule.name} の implementation.type「{rule.expectation}」は使えません。"
-            "期待：unexpected_rows_expectation（違反する行を返す SQL）",
+            f"期待：unexpected_rows_expectation（違反する行を返す SQL）、{'、'.join(RULES)}",
             "contract.expectation",
         )
     return str(rule.kwargs["unexpected_rows_query"])
@@ -246,7 +256,7 @@ def _resolve(contract: Contract, rule: Rule, load_id: int) -> str:
             "contract.placeholder",
         )
 
-    return _PLACEHOLDER.sub(table, _query(contract, rule))
+    return _PLACEHOLDER.sub(table, rule_query(contract, rule))
 
 
 def _stated_totals(contract: Contract, load_id: int) -> str:
@@ -271,9 +281,7 @@ def _views(contract: Contract, text: str) -> str:
 
 
 def _standalone(contract: Contract, rule: Rule, load_id: int) -> str:
-    return (
-        f"{_views(contract, _query(contract, rule))} select * from ({_resolve(contract, rule, load_id)}) as q"
-    )
+    return f"{_views(contract, rule_query(contract, rule))} select * from ({_resolve(contract, rule, load_id)}) as q"
 
 
 def accepted_feeds(contract: Contract) -> set[str]:

@@ -15,7 +15,7 @@ ERAS = (
     ("大正", "T", date(1912, 7, 30)),
     ("明治", "M", date(1868, 1, 25)),
 )
-ERA_YEAR = r"(?P<era>令和|平成|昭和|大正|明治|[RHSTMrhstm])\s*\.?\s*(?P<era_year>\d{1,2}|元)"
+ERA_YEAR = r"(?P<era>令和|平成|昭和|大正|明治|[RHSTMrhstm])\s*\.?\s*(?P<era_year>[0-9]{1,2}|元)"
 _ERA_YEAR = re.compile(ERA_YEAR + r"\s*年?")
 
 
@@ -59,7 +59,7 @@ def from_wareki(text: str) -> date:
     Raises:
         Unreadable: no such date, or a day outside of its era.
     """
-    match = re.fullmatch(ERA_YEAR + r"年(?P<month>\d{1,2})月(?P<day>\d{1,2})日", fold(text))
+    match = re.fullmatch(ERA_YEAR + r"年(?P<month>[0-9]{1,2})月(?P<day>[0-9]{1,2})日", fold(text))
     if match is None:
         raise Unreadable(text, 0, "和暦の日付（例：令和6年10月2日）")
     try:

@@ -1,4 +1,8 @@
-"""Numbers as divisions write them: widths, ▲, brackets, 億 and 万, counters, and the words that qualify them."""
+"""Numbers as divisions write them: widths, ▲, brackets, 億 and 万, counters, and the words that qualify them.
+
+Only a comma separates thousands, and only at every third digit. A blank, a line break or any other sign inside a number
+makes two numbers of it, and nothing is read past a character that marks (①, ², ½).
+"""
 
 from __future__ import annotations
 
@@ -19,25 +23,44 @@ SCALES = {
 }
 _BEFORE = "約|およそ|概ね|おおむね|延べ|のべ|平均|多い月で|多い月|最大|計|合計"
 _AFTER = "以上|以下|未満|程度|前後|超|余り|余|弱|強|予定|見込み|見込|延べ|のべ|速報|概数|支援中|実施中"
+# Characters that mark are no part of a unit; neither are invisible ones.
+_MARKS = "①-⓿❶-➓⑴-⒵⁰-₎²³¹¼-¾⅐-\u218b㈠-㈩\u00ad\u200b-\u200f\u2060\ufeff\x00-\x1f"
+_BRACKETS = {
+    "(": ")",
+    "[": "]",
+    "〔": "〕",
+    "【": "】",
+    "{": "}",
+    "<": ">",
+    "〈": "〉",
+    "《": "》",
+    "「": "」",
+}
 _QUANTITY = re.compile(
     rf"\s*(?P<before>(?:(?:{_BEFORE})\s*)*)"
-    r"(?P<open>\()?(?P<sign>[-+▲△])?\s*"
-    r"(?P<digits>(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)(?:\.\d+)?)"
-    r"(?:\s*/\s*(?P<divisor>\d+)(?![\d年月日]))?\s*"
-    rf"(?P<unit>(?:(?!{_AFTER}|を)[^\d\s()+▲△.,/※*-])*(?:(?<=m)[23](?!\d))?(?:\s*/\s*\d*[^\d\s()]+)?)"
-    r"(?P<close>\))?"
+    rf"(?P<open>[{''.join(map(re.escape, _BRACKETS))}])?(?P<sign>[-+▲△])?\s*"
+    r"(?P<digits>(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?)(?![0-9])"
+    r"(?:\s*/\s*(?P<divisor>[0-9]+)(?![0-9年月日]))?\s*"
+    rf"(?P<unit>(?:(?!{_AFTER}|を)[^\d\s()\[\]{{}}<>〔〕【】〈〉《》「」+▲△.,/※*{_MARKS}-])*(?:(?<=m)[23](?![0-9]))?(?:\s*/\s*[0-9]*[^\d\s()\[\]{{}}<>〔〕【】〈〉《》「」{_MARKS}]+)?)"
+    rf"(?P<close>[{''.join(map(re.escape, _BRACKETS.values()))}])?"
     rf"(?P<after>(?:\s*を?\s*\(?(?:{_AFTER})\)?)*)\s*"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number with its unit as written (`億円` stays `億円`), the words that qualify it, and the text it was read from."""
+    """A number with its unit as written (`億円` stays `億円`), the words that qualify it, and the text it was read from.
+
+    `bracketed`: it stands in brackets, which are read as a minus here; who knows the table may know better.
+    `divided`: it is written as a fraction (10/12), which may as well be a day.
+    """
 
     value: Decimal
     unit: str | None
     qualifier: str | None
     text: str
+    bracketed: bool = False
+    divided: bool = False
 
     @property
     def scaled(self) -> tuple[Decimal, str | None]:
@@ -69,7 +92,7 @@ def read_numbers(text: str) -> list[Quantity]:
     folded, found, at = fold(text), [], 0
     while at < len(folded):
         match = _QUANTITY.match(folded, at)
-        if match is None or not match[0].strip() or bool(match["open"]) != bool(match["close"]):
+        if match is None or not match[0].strip() or _BRACKETS.get(match["open"] or "") != match["close"]:
             raise Unreadable(text, _place(text, folded, at), EXPECTED)
         found.append(_quantity(text, folded, match))
         at = match.end()
@@ -81,7 +104,7 @@ def read_numbers(text: str) -> list[Quantity]:
 
 
 def _quantity(text: str, folded: str, match: re.Match[str]) -> Quantity:
-    value = Decimal(re.sub("[, ]", "", match["digits"]))
+    value = Decimal(match["digits"].replace(",", ""))
     if match["divisor"] is not None:
         if int(match["divisor"]) == 0:
             raise Unreadable(text, _place(text, folded, match.start("divisor")), "0 でない分母")
@@ -93,7 +116,8 @@ def _quantity(text: str, folded: str, match: re.Match[str]) -> Quantity:
         value = -value
     words = re.findall(rf"{_BEFORE}|{_AFTER}", f"{match['before']} {match['after']}")
     unit = canonical_unit(match["unit"]) or None
-    return Quantity(value, unit, "・".join(words) or None, match[0].strip())
+    text = match[0].strip()
+    return Quantity(value, unit, "・".join(words) or None, text, brackets, match["divisor"] is not None)
 
 
 def _place(text: str, folded: str, at: int) -> int:

@@ -9,6 +9,8 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 
 from kpi_warehouse.japanese.eras import ERA_YEAR, year_of
+from kpi_warehouse.japanese.signs import take_references
+from kpi_warehouse.japanese.statuses import status_word
 from kpi_warehouse.japanese.widths import Unreadable, fold
 
 Year = Literal["fiscal", "calendar"]
@@ -16,21 +18,32 @@ EXPECTED = "期間（例：R6年度、令和6年5月、2024-05、R6.10.2、R6.10
 WEEKDAYS = "月火水木金土日"
 # Day 0 of Excel's calendar, in which 1900 was a leap year.
 _EXCEL = date(1899, 12, 30)
-_YEAR = rf"(?:{ERA_YEAR}|(?P<ad>(?:19|20)\d\d))"
+_YEAR = rf"(?:{ERA_YEAR}|(?P<ad>(?:19|20)[0-9]{{2}}))"
 _END = r"(?P<end>\s*末日?)?(?:\s*(?P<as_of>現在|時点|まで))?"
-_SIGNS = re.compile(r"\s*[(\[]?[※注]\s*\d*[)\]]?\s*$")
-_SAME_YEAR = re.compile(rf"({ERA_YEAR}|(?:19|20)\d\d)\s*\(([^()]*\d[^()]*)\)(年度?)?")
+# What may stand behind a month and says no more than that the whole of it is meant.
+_WHOLE_MONTH = r"(?:\s*(?:中|分|度))?"
+# Blanks that only spread a word over a cell (平 成 6 年); one between two digits stays.
+_SPACED = re.compile(r" (?=[^\x00-\x7f])|(?<=[^\x00-\x7f]) ")
+_BARE_NOTE = re.compile(r"\s*[(\[]?注[)\]]?\s*$")
+_YEAR_MONTH = re.compile(r"(?P<ad>(?:19|20)[0-9]{2})(?P<month>0[1-9]|1[0-2])")
+_SHORT = re.compile(r"[0-9]{1,2}[./-][0-9]{1,2}(?:[./-][0-9]{1,2})?")
+# An era year, and one whose era stands at the one before: 令和4年度 | 5年度.
+_WITH_ERA = re.compile(rf"{ERA_YEAR}\s*(?P<rest>年度?.*|)")
+_WITHOUT_ERA = re.compile(r"(?P<number>[0-9]{1,2}|元)\s*(?P<rest>年度?(?:\s*\(.*\))?)")
+_SAME_YEAR = re.compile(rf"({ERA_YEAR}|(?:19|20)[0-9]{{2}})\s*\(([^()]*[0-9][^()]*)\)(年度?)?")
 _BRACKET = re.compile(r"\s*\(([^()]*)\)\s*$")
 _WEEKDAY = re.compile(rf"\(([{WEEKDAYS}])(?:曜日?)?\)")
-_DAY = re.compile(rf"{_YEAR}\s*[年./-]\s*(?P<month>\d{{1,2}})\s*[月./-]\s*(?P<day>\d{{1,2}})\s*日?{_END}")
-_MONTH = re.compile(rf"{_YEAR}\s*[年./-]\s*(?P<month>\d{{1,2}})\s*月?{_END}")
+_DAY = re.compile(
+    rf"{_YEAR}\s*[年./-]\s*(?P<month>[0-9]{{1,2}})\s*[月./-]\s*(?P<day>[0-9]{{1,2}})\s*日?{_END}"
+)
+_MONTH = re.compile(rf"{_YEAR}\s*[年./-]\s*(?P<month>[0-9]{{1,2}})\s*(?:月{_WHOLE_MONTH})?{_END}")
 _FISCAL = re.compile(rf"{_YEAR}\s*年度")
 _BARE_YEAR = re.compile(rf"{_YEAR}\s*(?P<word>年)?")
-_BARE_MONTH = re.compile(rf"(?P<month>\d{{1,2}})\s*月{_END}")
-_BARE_DAY = re.compile(r"(?P<month>\d{1,2})\s*月\s*(?P<day>\d{1,2})\s*日")
+_BARE_MONTH = re.compile(rf"(?P<month>[0-9]{{1,2}})\s*月{_WHOLE_MONTH}{_END}")
+_BARE_DAY = re.compile(r"(?P<month>[0-9]{1,2})\s*月\s*(?P<day>[0-9]{1,2})\s*日")
 _QUARTER = re.compile(rf"(?:{_YEAR}\s*(?:年度)?\s*)?第\s*(?P<quarter>[1-4])\s*四半期")
 _HALF = re.compile(rf"(?:{_YEAR}\s*(?:年度)?\s*)?(?P<half>上|下)(?:半)?期")
-_TAIL = re.compile(r"(?:(?P<month>\d{1,2})\s*[月./-]\s*)?(?P<day>\d{1,2})\s*日?")
+_TAIL = re.compile(r"(?:(?P<month>[0-9]{1,2})\s*[月./-]\s*)?(?P<day>[0-9]{1,2})\s*日?")
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,7 @@ class Period:
     Args:
         start, end: first and last day.
         kind: 月, 年度, 暦年, 年, 時点, 累計 or イベント.
-        status: `partial` where only a part of the year is covered, `planned` where it says 予定; else None.
+        status: `partial` where only a part of the year is covered, `planned` or `provisional` where it says 予定 or 速報; else None.
         qualifier: the words beside it (`10月末現在`).
         text: as written.
     """
@@ -68,7 +81,7 @@ def read_period(text: str, *, year: Year | None = None, base: Period | None = No
     Raises:
         Unreadable: no period, a bare year without `year`, a bare month without `base`, or a weekday that is wrong.
     """
-    folded = _SIGNS.sub("", fold(text))
+    folded = _spaced(text)
     if not folded:
         raise Unreadable(text, 0, EXPECTED)
     planned = re.search(r"\(?(?:実施|開催)?(予定|見込み?)\)?\s*$", folded)
@@ -100,25 +113,82 @@ def _range(text: str, folded: str, year: Year | None, base: Period | None) -> Pe
     left, wave, right = folded.partition("~")
     if not wave or not left.strip() or not right.strip():
         return None
-    first = _single(text, left.strip(), year, base)
+    left, right = _alike(left.strip(), right.strip())
+    first = _single(text, left, year, base)
     try:
-        last = _single(text, right.strip(), year, base or first)
+        last = _single(text, right, year, base or first)
     except Unreadable:
         tail = _TAIL.fullmatch(_WEEKDAY.sub("", right.strip()))
-        if tail is None:
-            raise
+        if tail is None or first.kind not in ("時点", "イベント"):
+            raise  # R6.10~11 may be two months or a day
         day = _make(text, first.end.year, int(tail["month"] or first.end.month), int(tail["day"]))
         _check_weekday(text, right, day)
         last = Period(day, day, "時点", None, None, right)
     if last.end < first.start:
         raise Unreadable(text, folded.index("~"), "始まりより後の終わり")
+    if {first.kind, last.kind} == {"年度", "暦年"}:
+        raise Unreadable(text, folded.index("~"), "両端とも年、または両端とも年度")
     if first.kind == last.kind == "時点" and (last.end - first.start).days <= 92 and "末" not in right:
         return Period(first.start, last.end, "イベント", None, None, text)
     return Period(first.start, last.end, "累計", None, None, text)
 
 
+def _alike(left: str, right: str) -> tuple[str, str]:
+    """Both ends of a range of years with what only one of them says: `R2~R6年度`, `令和2~6年度` are 年度 at both ends."""
+    begun = _WITH_ERA.fullmatch(left)
+    ended = re.fullmatch(r"(?P<number>[0-9]{1,2}|元)\s*(?P<rest>年度?|)", right)
+    if begun is not None and ended is not None and begun["rest"] in ("", "年", "年度"):
+        right = begun["era"] + right
+    one, other = (
+        re.fullmatch(rf"{_YEAR}\s*(?P<word>年度?|)", left),
+        re.fullmatch(rf"{_YEAR}\s*(?P<word>年度?|)", right),
+    )
+    if one is not None and other is not None:
+        word = other["word"] or one["word"]
+        left, right = (left if one["word"] else left + word), (right if other["word"] else right + word)
+    return left, right
+
+
+def inherit_era(text: str, before: str | None) -> str:
+    """A year without its era as the year beside it makes it whole: `5年度` behind `令和4年度` is `令和5年度`.
+
+    Args:
+        text: what is written.
+        before: the year before it, with its era; None where there is none.
+
+    Returns:
+        The text with the era; the text as it is where nothing is to be inherited, or where years would run backwards by
+        more than one (平成31年 | 2年 is another era, and nobody wrote which).
+    """
+    if before is None:
+        return text
+    earlier, here = _WITH_ERA.match(_spaced(before)), _WITHOUT_ERA.fullmatch(_spaced(text))
+    if earlier is None or here is None:
+        return text
+    was = 1 if earlier["era_year"] == "元" else int(earlier["era_year"])
+    now = 1 if here["number"] == "元" else int(here["number"])
+    if now < was - 1:
+        return text
+    return earlier["era"] + _spaced(text)
+
+
+def has_era_year(text: str) -> bool:
+    """Whether a text begins with a year of an era that it names."""
+    return _WITH_ERA.match(_spaced(text)) is not None
+
+
+def is_bare_month(text: str) -> bool:
+    """Whether a text is a month without its year."""
+    return _BARE_MONTH.fullmatch(_spaced(text)) is not None
+
+
+def _spaced(text: str) -> str:
+    """Folded, without signs that point to footnotes and without blanks that only spread a word."""
+    return _SPACED.sub("", _BARE_NOTE.sub("", take_references(fold(text))[0]))
+
+
 def _single(text: str, folded: str, year: Year | None, base: Period | None) -> Period:
-    for read in (_of_day, _of_month, _of_part, _of_year, _of_bare_month, _of_bare_day):
+    for read in (_of_day, _of_month, _of_digits, _of_part, _of_year, _of_bare_month, _of_bare_day):
         found = read(text, folded, year, base)
         if found is not None:
             return found
@@ -133,7 +203,7 @@ def _single(text: str, folded: str, year: Year | None, base: Period | None) -> P
     bracket = _BRACKET.search(folded)
     if bracket is not None and bracket.start():
         return _with_words(text, _single(text, folded[: bracket.start()].strip(), year, base), bracket[1])
-    words = re.search(r"\s*(\d{1,2}月末日?(?:現在|時点|まで)?)$", folded)
+    words = re.search(r"\s*([0-9]{1,2}月末日?(?:現在|時点|まで)?)$", folded)
     if words is not None and words.start():
         return _with_words(text, _single(text, folded[: words.start()], year, base), words[1])
     raise Unreadable(text, 0, EXPECTED)
@@ -141,10 +211,10 @@ def _single(text: str, folded: str, year: Year | None, base: Period | None) -> P
 
 def _with_words(text: str, period: Period, words: str) -> Period:
     """A year of which only a part has passed: `R6（10月末現在）`; other words in brackets are kept as they are."""
-    month = re.fullmatch(r"(\d{1,2})月末日?(?:現在|時点|まで)?", words)
+    month = re.fullmatch(r"([0-9]{1,2})月末日?(?:現在|時点|まで)?", words)
     if month is None:
-        if re.fullmatch(r"[^\d]+", words):
-            return replace(period, qualifier=words)
+        if re.fullmatch(r"[^0-9]+", words):
+            return replace(period, qualifier=words, status=status_word(words) or period.status)
         raise Unreadable(text, max(0, text.find(words[:1])), "10月末現在 のような時点")
     end = _month_end(*_within(text, int(month[1]), period))
     if not period.start <= end <= period.end:
@@ -177,6 +247,19 @@ def _of_month(text: str, folded: str, year: Year | None, base: Period | None) ->
     if match is None:
         return None
     return _month(text, _year(match, text), int(match["month"]), match)
+
+
+def _of_digits(text: str, folded: str, year: Year | None, base: Period | None) -> Period | None:
+    """202404 is a month; 6.4 and 24/4/1 may be a month of an era, of a century, or a day."""
+    match = _YEAR_MONTH.fullmatch(folded)
+    if match is not None:
+        first = date(int(match["ad"]), int(match["month"]), 1)
+        return Period(first, _month_end(first.year, first.month), "月", None, None, text)
+    if _SHORT.fullmatch(folded):
+        raise Unreadable(
+            text, 0, "元号か西暦4桁のついた期間（例：R6.4、2024/4。このままでは年月か月日か決められません）"
+        )
+    return None
 
 
 def _of_bare_month(text: str, folded: str, year: Year | None, base: Period | None) -> Period | None:

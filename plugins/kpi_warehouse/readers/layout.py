@@ -17,6 +17,7 @@ from kpi_warehouse.contract_layout import CodedColumn, Layout
 from kpi_warehouse.japanese.widths import search_key
 from kpi_warehouse.readers.grid import Book, Cell
 from kpi_warehouse.readers.layout_context import Context
+from kpi_warehouse.readers.layout_labels import CodeLists
 from kpi_warehouse.readers.layout_outside import OutsideLines
 from kpi_warehouse.readers.layout_result import CellFault, Check, MeasureRow, Reading
 from kpi_warehouse.readers.layout_table import TableReader
@@ -65,8 +66,9 @@ def understand(book: Book, layout: Layout, columns: Sequence[CodedColumn]) -> Un
 
 
 def _read(book: Book, layout: Layout, columns: Sequence[CodedColumn]) -> Understood:
-    search = find_tables(book, layout)
-    context = Context(layout, columns, OutsideLines(layout, search))
+    lists = CodeLists(columns)
+    search = find_tables(book, layout, lists.recognise)
+    context = Context(layout, columns, lists, OutsideLines(layout, search))
     _tell_search(search, context)
     readers = []
     for page in search.pages:
@@ -76,9 +78,16 @@ def _read(book: Book, layout: Layout, columns: Sequence[CodedColumn]) -> Underst
             readers.append(reader)
     for page in search.pages:
         _leftovers(page, search, context, [reader for reader in readers if reader.page is page])
+        _beside_the_cells(page, search, context)
     _hidden_sheets(book, layout, context)
     findings = context.findings
-    reading = Reading(context.rows, context.checks, findings.faults_in_order(), findings.drift_in_order())
+    reading = Reading(
+        context.rows,
+        context.checks,
+        findings.faults_in_order(),
+        findings.drift_in_order(),
+        findings.notices_in_order(),
+    )
     return Understood(reading, search, readers, bool(context.outside.lines))
 
 
@@ -102,6 +111,49 @@ def _tell_search(search: Search, context: Context) -> None:
         cell = first.page.cell(first.top, first.columns[0].heading.column)
         expected = f"ひとつに決まる表（{places} が表 {names} に当てはまります）"
         context.findings.fault((first.page.number, first.top, 0), cell, names, expected, "ambiguous_table")
+
+
+def _beside_the_cells(page: Page, search: Search, context: Context) -> None:
+    """Cells of tables that are not to be taken as they stand, what was taken out of cells, and remarks nobody took."""
+    tables = search.on(page)
+    if not tables:
+        return
+    within = {row for found in tables for row in range(found.top, found.end)}
+    for row, column in page.changed:
+        cell = page.cell(row, column)
+        at = (page.number, row, column)
+        if cell.seen is None:
+            continue
+        if cell.seen.doubt is not None and row in within and not _is_ignored(tables, row, column):
+            context.findings.fault(at, cell, "表の中", cell.seen.doubt, "doubtful")
+        elif cell.seen.struck:
+            struck = "、".join(f"「{part.strip()}」" for part in cell.seen.struck)
+            told = f"取り消し線の文字{struck}は読みませんでした。"
+            context.findings.notice(at, cell, "取り消し線", told, "struck_out")
+    for said in page.remarks.all:
+        remark = said.remark
+        at = (page.number, remark.row or 0, remark.column or 0)
+        if id(said) in page.remarks.bound or context.outside.recognise(said.text) is not None:
+            continue
+        if said.means and not (said.units and said.units_alone):
+            expected = (
+                f"表のセルか表のまわりの行に書かれた注記（{said.kind_ja}に、数字の読み方を変える文があります。"
+                "契約の outside に同じ文の行を足すと読めます）"
+            )
+            context.findings.fault(at, remark.place, said.kind_ja, expected, "remark", said.text)
+        elif remark.kind != "print":
+            told = f"{said.kind_ja}「{said.text}」は読みませんでした。"
+            context.findings.notice(at, remark.place, said.kind_ja, told, "remark_not_read", said.text)
+
+
+def _is_ignored(tables: list[Found], row: int, column: int) -> bool:
+    return any(
+        found.top <= row < found.end
+        and any(
+            each.heading.column == column and each.spec.kind in ("ignored", "note") for each in found.columns
+        )
+        for found in tables
+    )
 
 
 def _likely(search: Search, sheet: str | None) -> Page | None:

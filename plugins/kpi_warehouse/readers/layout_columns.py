@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
-from kpi_warehouse.contract_layout import FROM_HEADING, MEASURE_COLUMN, ColumnSpec, Policy
+from kpi_warehouse.contract_layout import FROM_HEADING, MEASURE_COLUMN, Brackets, ColumnSpec, Policy
 from kpi_warehouse.japanese.periods import Period
 from kpi_warehouse.japanese.units import canonical_unit
 from kpi_warehouse.japanese.widths import Unreadable, fold
 from kpi_warehouse.readers.layout_context import Context
 from kpi_warehouse.readers.layout_headers import JOIN, Heading, Matched, known_units, period_of, split_unit
-from kpi_warehouse.readers.layout_outside import Line
+from kpi_warehouse.readers.layout_outside import UnitSaid
 from kpi_warehouse.readers.layout_periods import as_kind, missing_between, period_of_text
+from kpi_warehouse.readers.layout_remarks import Said
 from kpi_warehouse.readers.layout_result import Position
 from kpi_warehouse.readers.layout_tables import Found
 
@@ -34,6 +36,10 @@ class ValueColumn:
         measure: code, where the column alone decides it.
         units: canonical unit → measure, for several quantities in a cell.
         unit: the unit of a number written without one.
+        factors: other units, canonical → by what a number in them is multiplied to be one in `unit`.
+        factor: the same for numbers without a unit of their own, by the unit of the heading or of the table.
+        brackets: what a number in brackets is.
+        remarks: comments at its heading.
     """
 
     at: int
@@ -44,9 +50,13 @@ class ValueColumn:
     measure: str | None
     units: Mapping[str, str]
     unit: str | None
+    factors: Mapping[str, Decimal]
+    factor: Decimal | None
+    brackets: Brackets | None
     aliases: Mapping[str, str]
     status: str | None
     signs: tuple[str, ...]
+    remarks: tuple[str, ...]
     constants: Mapping[str, str]
     blank_is_fault: bool
 
@@ -79,13 +89,14 @@ class ColumnCompiler:
         self.measures, self.findings = context.measures, context.findings
         self.base = self.outside.base(found)
         self.document = self.outside.document_period(found)
-        self.unit_line = self.outside.unit(found)
+        self.measure_units = context.measure_units
+        self.units_said = [*self.outside.units(found), *self._corner_units()]
 
     def columns(self) -> Columns:
         found = self.found
         for first, second in found.doubled:
             place = found.page.cell(first.heading.row, first.heading.column).place
-            expected = f"一度だけの見出し（{place} にも同じ見出しがあります）"
+            expected = f"一度だけの見出し（{place} にも同じ見出しがあります。契約の列に occurrence で何番目かを書くと読めます）"
             self._fault(second, expected, "duplicate_heading")
         for heading in found.unknown:
             expected = f"様式にある見出し（{'、'.join(spec.name_ja for spec in self.table.columns)}）"
@@ -94,7 +105,7 @@ class ColumnCompiler:
         by_kind: dict[str, list[tuple[ColumnSpec, int]]] = {}
         for matched in found.columns:
             by_kind.setdefault(matched.spec.kind, []).append((matched.spec, matched.heading.column))
-        held = self._changed_units()
+        held = self._changed_units() | self._changed_by_comment()
         values = [
             column
             for matched in found.columns
@@ -105,7 +116,7 @@ class ColumnCompiler:
         self._gaps(values)
         taken = {matched.heading.column for matched in found.columns}
         taken |= {heading.column for heading in found.unknown}
-        taken |= {heading.column for _, heading in found.doubled}
+        taken |= {heading.column for _, heading in (*found.doubled, *found.repeated)}
         width = len(found.page.sheet.rows[found.top])
         return Columns(
             values=self._distinct(values),
@@ -156,38 +167,99 @@ class ColumnCompiler:
         headings = [each.heading for each in self.found.columns] + list(self.found.unknown)
         return [each.text for each in sorted(headings, key=lambda each: each.column) if each.text]
 
+    def _corner_units(self) -> list[UnitSaid]:
+        """Units that headings over labels state for the whole table (`区分　単位：人`)."""
+        said = []
+        for matched in self.found.columns:
+            if matched.unit and matched.says_unit and matched.spec.kind != "value":
+                heading = matched.heading
+                cell = self.found.page.cell(heading.row, heading.column)
+                units = (canonical_unit(matched.unit),)
+                said.append(UnitSaid(cell.place, cell.text, heading.row, heading.column, units))
+        return said
+
+    def _known(self, matched: Matched) -> frozenset[str]:
+        """Units a value column may have by the contract: its own, or those of the measures it may hold."""
+        spec = matched.spec
+        if spec.unit or spec.units:
+            return known_units(spec)
+        measure = spec.measure or self.table.constants.get(MEASURE_COLUMN)
+        if measure in self.measure_units:
+            return known_units(spec) | {self.measure_units[measure]}
+        if measure is None or measure == FROM_HEADING:
+            return known_units(spec) | frozenset(self.measure_units.values())
+        return known_units(spec)
+
     def _changed_units(self) -> set[int]:
         """Columns whose unit is not the one declared; their cells are not read."""
         held: set[int] = set()
         values = [each for each in self.found.columns if each.spec.kind == "value"]
+        known = {id(each): self._known(each) for each in values}
         for matched in values:
-            known = known_units(matched.spec)
-            if matched.unit and matched.spec.unit and canonical_unit(matched.unit) not in known:
-                expected = f"単位「{matched.spec.unit}」（見出しの単位は「{matched.unit}」）"
+            declared = known[id(matched)]
+            if matched.unit and declared and canonical_unit(matched.unit) not in declared:
+                expected = f"単位{_listed(declared)}（見出しの単位は「{matched.unit}」）"
                 self._drift(self.layout.drift.changed_unit, matched.heading, expected, "changed_unit")
                 held.add(matched.heading.column)
-        line = self.unit_line
-        bare = [each for each in values if each.unit is None and each.spec.unit and not each.spec.units]
-        if line is None or not bare:
-            return held
-        said = canonical_unit(line.groups["unit"])
-        # A sheet's unit need not be that of every column, but a sheet of which no column has it has changed.
-        if not any(said in known_units(each.spec) for each in values):
-            declared = "、".join(dict.fromkeys(f"「{each.spec.unit}」" for each in bare))
+        for said in self.units_said:
+            # A table's unit need not be that of every column, but one of which no column has it has changed.
+            if any(not declared.isdisjoint(said.units) for declared in known.values()):
+                continue
+            bare = [each for each in values if each.unit is None and not each.spec.units]
+            declared_units = frozenset(unit for each in bare for unit in known[id(each)])
+            if not declared_units:
+                if len(said.units) > 1 and bare:
+                    expected = "列ごとの単位（契約の列に unit を書くと決まります）"
+                    position = (self.found.page.number, said.row, said.column)
+                    self.findings.fault(position, said.place, "単位", expected, "unit_unclear", said.text)
+                continue
             tell = self.findings.fault if self.layout.drift.changed_unit == "block" else self.findings.drift
-            cell = line.page.cell(line.row, line.column)
-            position = (line.page.number, line.row, line.column)
-            tell(position, cell, "単位", f"単位{declared}", "changed_unit")
+            position = (self.found.page.number, said.row, said.column)
+            expected = f"単位{_listed(declared_units)}（書かれた単位は「{'、'.join(said.units)}」）"
+            tell(position, said.place, "単位", expected, "changed_unit", said.text)
             held |= {each.heading.column for each in bare}
         return held
 
-    def _unit(self, matched: Matched, line: Line | None) -> str | None:
-        spec = matched.spec
-        aliases = _aliases(spec)
-        if spec.unit:
-            return canonical_unit(spec.unit)
-        said = matched.unit or (line.groups["unit"] if line else None)
-        return aliases.get(canonical_unit(said), canonical_unit(said)) if said else None
+    def _comments(self, matched: Matched) -> list[Said]:
+        """Comments at the cells of a heading, of a merged one too."""
+        page, column = self.found.page, matched.heading.column
+        if not page.remarks:
+            return []
+        cells = [(row, column) for row in range(self.found.top, self.found.bottom + 1)]
+        cells += [page.cell(*each).merged_from or each for each in cells]
+        return [said for cell in dict.fromkeys(cells) for said in page.remarks.at(*cell)]
+
+    def _changed_by_comment(self) -> set[int]:
+        """Columns whose heading has a comment that states another unit than the contract's."""
+        held: set[int] = set()
+        for matched in self.found.columns:
+            known = self._known(matched)
+            for said in self._comments(matched) if matched.spec.kind == "value" else ():
+                if said.units and known.isdisjoint(said.units):
+                    expected = (
+                        f"単位{_listed(known)}（{said.kind_ja}「{said.text}」）"
+                        if known
+                        else f"契約にある単位（{said.kind_ja}「{said.text}」）"
+                    )
+                    self._drift(self.layout.drift.changed_unit, matched.heading, expected, "changed_unit")
+                    held.add(matched.heading.column)
+        return held
+
+    def _stated(self, matched: Matched) -> str | None:
+        """The unit that heading or table state for a column, canonical and by the contract's aliases."""
+        said = canonical_unit(matched.unit) if matched.unit else None
+        if said is None:
+            alone = [each.units[0] for each in self.units_said if len(each.units) == 1]
+            known = self._known(matched)
+            said = next((unit for unit in alone if unit in known or not known), None)
+        return _aliases(matched.spec).get(said, said) if said else None
+
+    def _unit(self, matched: Matched) -> tuple[str | None, Decimal | None]:
+        """The unit of a number without one, and by what it is multiplied to be in it."""
+        stated = self._stated(matched)
+        if not matched.spec.unit:
+            return stated, None
+        return canonical_unit(matched.spec.unit), _factors(matched.spec).get(stated or "")
 
     def _value(self, matched: Matched, rows_have_period: bool) -> list[ValueColumn]:
         """One value column; none where its period or measure cannot be told (that is then a fault)."""
@@ -217,6 +289,9 @@ class ColumnCompiler:
     ) -> ValueColumn:
         spec, table = matched.spec, self.table
         own_period = spec.period_heading and period is not None
+        unit, factor = self._unit(matched)
+        remarks = self._comments(matched)
+        stated = next((said.status for said in remarks if said.status), None)
         return ValueColumn(
             at=matched.heading.column,
             label=matched.heading.text,
@@ -225,10 +300,14 @@ class ColumnCompiler:
             from_row=from_row,
             measure=measure,
             units={canonical_unit(unit): code for unit, code in spec.units.items()},
-            unit=self._unit(matched, self.unit_line),
+            unit=unit,
+            factors=_factors(spec),
+            factor=factor,
+            brackets=spec.brackets or table.brackets,
             aliases=_aliases(spec),
-            status=(period.status if own_period and period else None),
+            status=(period.status if own_period and period else None) or stated,
             signs=matched.heading.references,
+            remarks=tuple(said.text for said in remarks),
             constants={**table.constants, **spec.constants},
             blank_is_fault=(spec.blank or table.blank) == "fault",
         )
@@ -264,6 +343,7 @@ class ColumnCompiler:
             period = column.period
             key = (
                 period.start,
+                period.end,
                 period.kind,
                 column.measure,
                 id(column.spec),
@@ -291,6 +371,14 @@ class ColumnCompiler:
                 expected = f"途切れのない期間の見出し（ないもの：{'、'.join(lacking)}）"
                 label = JOIN.join(column.label for column in columns)
                 self.findings.fault(position, cell, fold(label), expected, "period_gap")
+
+
+def _factors(spec: ColumnSpec) -> dict[str, Decimal]:
+    return {canonical_unit(said): factor for said, factor in spec.unit_factors.items()}
+
+
+def _listed(units: frozenset[str]) -> str:
+    return "、".join(f"「{unit}」" for unit in sorted(units))
 
 
 def _aliases(spec: ColumnSpec) -> dict[str, str]:

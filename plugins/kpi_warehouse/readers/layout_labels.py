@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from kpi_warehouse.contract_layout import CodedColumn
+from kpi_warehouse.contract_layout import MEASURE_COLUMN, CodedColumn, ColumnSpec
 from kpi_warehouse.japanese.areas import Areas
+from kpi_warehouse.japanese.signs import take_references
 from kpi_warehouse.japanese.widths import Unreadable, fold, search_key
 from kpi_warehouse.readers.grid import Cell
-from kpi_warehouse.readers.layout_headers import JOIN
+from kpi_warehouse.readers.layout_headers import JOIN, period_part
 
 _HINTS = 200
 
@@ -40,6 +41,14 @@ class CodeList:
             for text in (code, label, *column.synonyms.get(code, ())):
                 self._codes.setdefault(search_key(text), code)
                 self._labels.setdefault(search_key(text), text)
+
+    def code_and_signs(self, text: str) -> tuple[str | None, tuple[str, ...]]:
+        """Code of a label, and the signs behind it that are no part of its name (`相談②` may be a name of its own)."""
+        code = self.code(text) if not self.open else None
+        if code is not None:
+            return code, ()
+        bare, signs = take_references(text)
+        return self.code(bare), signs
 
     def code(self, text: str) -> str | None:
         """Code of a label; None for one the contract does not have."""
@@ -85,6 +94,27 @@ class CodeList:
         if near:
             return f"様式にある項目（近いもの：{'、'.join(self._labels[each] for each in near)}）"
         return f"様式にある項目（{'、'.join(list(self._labels.values())[:10])}）"
+
+
+class CodeLists:
+    """The closed lists of a contract's columns."""
+
+    def __init__(self, columns: Iterable[CodedColumn]) -> None:
+        self._lists = {column.name: CodeList(column) for column in columns}
+
+    def of(self, column: str) -> CodeList:
+        """The closed list of a column; a column the contract does not have takes every text."""
+        known = self._lists.get(column)
+        if known is None:
+            known = self._lists[column] = CodeList(None)
+        return known
+
+    def recognise(self, spec: ColumnSpec, text: str) -> bool:
+        """Whether a text is a label of the column that a spec stands for, or reads as its period."""
+        if spec.kind == "period":
+            return period_part(fold(text), "calendar", None) is not None
+        codes = self.of(spec.column or MEASURE_COLUMN)
+        return not codes.open and codes.code(text) is not None
 
 
 class Words:

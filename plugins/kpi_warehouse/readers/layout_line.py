@@ -1,55 +1,61 @@
-"""The values of one data row: number or mark, period, measure, unit, status and note of each → a measure row or a fault."""
+"""One data row: number or mark, period, measure, unit, status and note of each value → a measure row or a fault."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
 
 from kpi_warehouse.contract_layout import MEASURE_COLUMN
 from kpi_warehouse.japanese.numbers import Quantity
 from kpi_warehouse.japanese.periods import Period
-from kpi_warehouse.japanese.units import canonical_unit
-from kpi_warehouse.readers.grid import Cell, Value
+from kpi_warehouse.japanese.signs import note_of
+from kpi_warehouse.readers.grid import Cell
 from kpi_warehouse.readers.layout_columns import Columns, ValueColumn
 from kpi_warehouse.readers.layout_context import Context
-from kpi_warehouse.readers.layout_headers import JOIN
-from kpi_warehouse.readers.layout_known import Line
+from kpi_warehouse.readers.layout_headers import JOIN, known_units
 from kpi_warehouse.readers.layout_periods import PeriodCells
 from kpi_warehouse.readers.layout_result import MeasureRow
 from kpi_warehouse.readers.layout_tables import Found
-from kpi_warehouse.readers.layout_values import PLAIN, Content, plain
+from kpi_warehouse.readers.layout_values import Content, trimmed
 
 Measured = tuple[Quantity | None, str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """A value column with what need not be asked of each cell again.
+@dataclass(slots=True)
+class Line:
+    """One row while it is read: what its labels, and the columns beside them, say of every value in it.
 
     Args:
-        short: measure and unit are settled by the column.
-        unit: of a number written without one.
-        constants: axes the column and its table add.
+        texts: labels without footnote signs.
+        period: cell and text of its period, in column `period_column`, and the year above it that a bare month is of.
+        signs: further footnote signs of its labels.
+        measure_label: labels of its measure columns, joined; the last is `measure_column`.
+        sound: all its labels were understood.
     """
 
-    column: ValueColumn
-    short: bool
-    measure: str
-    unit: str | None
-    constants: Mapping[str, str]
+    at: int
+    cells: list[Cell]
+    texts: list[str]
+    axes: dict[str, str]
+    period: tuple[Cell, str, Period | None] | None = None
+    period_column: int = 0
+    period_kind: str | None = None
+    end: date | None = None
+    measure_label: str | None = None
+    measure_column: int = 0
+    measure: str | None = None
+    unit: str | None = None
+    status: str | None = None
+    note: str | None = None
+    public_on: date | None = None
+    sound: bool = True
+    signs: list[str] = field(default_factory=list)
 
-    def same_row(self, other: _Planned) -> bool:
-        """Whether what the row says means the same for both: axes, and the period if the row says it."""
-        one, two = self.column, other.column
-        return (
-            self.constants == other.constants
-            and one.from_row == two.from_row
-            and (
-                not one.from_row
-                or (one.period is two.period and one.spec.period_kind == two.spec.period_kind)
-            )
-        )
+    @property
+    def label(self) -> str:
+        """As a division calls the row: `転出／大阪圏`."""
+        return JOIN.join(text for text in self.texts if text)
 
 
 class LineValues:
@@ -66,89 +72,16 @@ class LineValues:
         self.found, self.page, self.context = found, found.page, context
         self.periods, self.notes = periods, notes
         self._measured = {column.at for column in (*columns.values, *columns.totals)}
-        self._refused = context.layout.hidden == "refuse"
-        self._digits: dict[str, Decimal] = {}
-        # A number that is itself a mark (0 for a suppressed value) must not take the short way.
-        numeric_marks = any(mark[:1].isdigit() for mark in context.values.marks)
-        self._plan = [self._planned(column, numeric_marks) for column in columns.values]
-
-    def _planned(self, column: ValueColumn, numeric_marks: bool) -> _Planned:
-        measure = column.measure
-        short = measure is not None and not (column.units or column.signs or numeric_marks)
-        declared = (column.spec.unit and column.unit) or self.context.measure_units.get(measure or "")
-        return _Planned(
-            column,
-            short,
-            measure or "",
-            declared or column.unit,
-            {name: code for name, code in column.constants.items() if name != MEASURE_COLUMN},
-        )
+        self._values = columns.values
+        self._constants = {
+            id(column): {name: code for name, code in column.constants.items() if name != MEASURE_COLUMN}
+            for column in columns.values
+        }
 
     def read_row(self, line: Line) -> None:
-        """Read every value cell of a row.
-
-        A native number in a column whose measure and unit are settled takes the short way, which is most of a long table.
-        """
-        cells, add = line.cells, self.context.add
-        settled = line.sound and line.unit is None
-        period: Period | None = None
-        last: _Planned | None = None
-        axes, values = line.axes, tuple(line.axes.values())
-        for planned in self._plan:
-            column = planned.column
-            cell = cells[column.at]
-            value = cell.value
-            if (
-                not settled
-                or not planned.short
-                or (cell.hidden and self._refused)
-                or (number := self._number(value, cell.text)) is None
-            ):
-                self.read(line, planned)
-                continue
-            if last is None or not planned.same_row(last):
-                period = self._period(line, column)
-                axes = _with_constants(line.axes, planned.constants)
-                values = tuple(axes.values())
-                last = planned
-            elif not column.from_row:
-                period = column.period
-            if period is None:
-                continue
-            row = MeasureRow(
-                period.start,
-                period.kind,
-                axes,
-                planned.measure,
-                number,
-                None,
-                None,
-                planned.unit,
-                period.qualifier,
-                line.status
-                or column.status
-                or (period.status if column.from_row else None)
-                or column.spec.status
-                or "actual",
-                line.end or period.end,
-                line.note,
-                cell.place,
-                line.public_on,
-            )
-            first = add(row, values)
-            if first is not None:
-                self._twice(line, column, first)
-
-    def _number(self, value: Value, text: str) -> Decimal | None:
-        """A plain number, native or as digits; None for anything that has more to say."""
-        if type(value) is int:
-            return Decimal(value)
-        if type(value) is not str:
-            return plain(value, text) if type(value) is float else None
-        known = self._digits.get(value)
-        if known is None and PLAIN.fullmatch(value):
-            known = self._digits[value] = Decimal(value)
-        return known
+        """Read every value cell of a row."""
+        for column in self._values:
+            self.read(line, column)
 
     def content(self, line: Line, column: ValueColumn) -> Content | None:
         """What a cell says; None for a blank one, and for one that cannot be read (that is told)."""
@@ -157,15 +90,25 @@ class LineValues:
             expected = "表示された行・列の値（非表示の行・列に値があります）"
             self._fault(line, column, expected, "hidden_value")
             return None
-        content = self.context.values.read(cell)
+        content = self.context.values.read(cell, column.brackets)
+        if content.mark is not None and content.references and not self._noted(content.references):
+            # ※56 may be the mark ※ with its footnote 56, or a number.
+            expected = (
+                f"記号「{content.mark}」か数（注「{'、'.join(content.references)}」が表のまわりにありません）"
+            )
+            self._fault(line, column, expected, "unreadable_number")
+            return None
         if content.code:
             self._fault(line, column, content.expected_ja, content.code)
             return None
         return None if content.blank else content
 
-    def read(self, line: Line, planned: _Planned) -> None:
+    def _noted(self, signs: tuple[str, ...]) -> bool:
+        """Whether signs behind a mark have their footnotes; ※ alone is the mark itself."""
+        return all(note_of(sign, self.notes) is not None or not sign[-1].isdigit() for sign in signs)
+
+    def read(self, line: Line, column: ValueColumn) -> None:
         """Read one value cell: rows for what it says, faults for what is wrong with it."""
-        column = planned.column
         cell = line.cells[column.at]
         if cell.value is None and cell.formula is None:
             self._blank(line, column, cell)
@@ -178,6 +121,8 @@ class LineValues:
         period = self._period(line, column)
         if period is None or not line.sound:
             return
+        if self.page.remarks and not self._unit_of_comment_fits(line, column):
+            return
         measured = (
             self._measures(line, column, content.quantities)
             if content.mark is None
@@ -188,10 +133,10 @@ class LineValues:
         status = content.status or line.status or column.status
         if status is None and column.from_row:
             status = period.status
-        raw = cell.value.strip() if type(cell.value) is str else None
-        text = None if raw is None or PLAIN.fullmatch(raw) else raw
-        note = self._note(line, column, content)
-        axes = _with_constants(line.axes, planned.constants)
+        remarks = self.page.remarks.at(line.at, column.at) if self.page.remarks else ()
+        status = status or next((said.status for said in remarks if said.status), None)
+        note = self._note(line, column, content, [said.text for said in remarks])
+        axes = _with_constants(line.axes, self._constants[id(column)])
         for quantity, measure, unit in measured:
             row = MeasureRow(
                 period.start,
@@ -200,7 +145,7 @@ class LineValues:
                 measure,
                 None if quantity is None else quantity.value,
                 content.mark,
-                text,
+                content.text,
                 unit,
                 _joined(None if quantity is None else quantity.qualifier, period.qualifier),
                 status or column.spec.status or "actual",
@@ -212,6 +157,18 @@ class LineValues:
             first = self.context.add(row, tuple(axes.values()))
             if first is not None:
                 self._twice(line, column, first)
+
+    def _unit_of_comment_fits(self, line: Line, column: ValueColumn) -> bool:
+        """Whether comments at a value state no unit, or its own."""
+        for said in self.page.remarks.at(line.at, column.at):
+            known = known_units(column.spec) | {column.unit} | set(column.units)
+            known |= {self.context.measure_units.get(column.measure or line.measure or "")}
+            if said.units and known.isdisjoint(said.units):
+                unit = column.unit or self.context.measure_units.get(column.measure or line.measure or "")
+                wanted = f"単位「{unit}」の値" if unit else "契約にある単位の値"
+                self._fault(line, column, f"{wanted}（{said.kind_ja}「{said.text}」）", "unit")
+                return False
+        return True
 
     def _twice(self, line: Line, column: ValueColumn, first: str) -> None:
         expected = f"一度だけの値（{first} に同じ期間・項目の値があります）"
@@ -244,24 +201,26 @@ class LineValues:
             return column.period
         if line.period is None:
             return None  # the blank label was told
-        cell, text = line.period
+        cell, text, base = line.period
         kind = column.spec.period_kind or line.period_kind
-        read = self.periods.read(cell, text, column.period, kind)
+        read = self.periods.read(cell, text, column.period or base, kind)
         if isinstance(read, str):
             position = (self.page.number, line.at, line.period_column)
             self.context.findings.fault(position, cell, line.label, read, "unreadable_period")
             return None
         return read
 
-    def _note(self, line: Line, column: ValueColumn, content: Content) -> str | None:
+    def _note(self, line: Line, column: ValueColumn, content: Content, remarks: Sequence[str]) -> str | None:
         signs = (*column.signs, *content.references)
-        if not signs:
+        if not (signs or remarks or column.remarks):
             return line.note
-        notes = [self.notes[sign] for sign in signs if self.notes.get(sign)]
-        if not notes and content.mark is not None:
+        if signs and content.mark is not None and not any(note_of(sign, self.notes) for sign in signs):
             # ※ without its footnote: what the contract says of the mark is the reason.
             notes = [self.context.values.marks[content.mark]]
-        return JOIN.join(dict.fromkeys([*notes, *([line.note] if line.note else [])])) or None
+        else:
+            notes = [note_of(sign, self.notes) or sign for sign in signs]
+        beside = [*remarks, *column.remarks, *([line.note] if line.note else [])]
+        return JOIN.join(dict.fromkeys([*notes, *beside])) or None
 
     # -- measures and units
 
@@ -294,9 +253,7 @@ class LineValues:
 
     def _measure(self, line: Line, column: ValueColumn, quantity: Quantity) -> Measured | None:
         """Measure and unit of one quantity; a unit other than the one declared is a fault."""
-        said = quantity.unit and column.aliases.get(
-            canonical_unit(quantity.unit), canonical_unit(quantity.unit)
-        )
+        said = quantity.unit and column.aliases.get(quantity.unit, quantity.unit)
         if column.units:
             measure = column.units.get(said or "")
             if measure is None:
@@ -314,10 +271,13 @@ class LineValues:
         wanted = (column.spec.unit and column.unit) or self.context.measure_units.get(found)
         wanted = wanted or row_unit or column.unit
         for unit in (said, row_unit):
-            if unit and wanted and unit != wanted:
-                self._wrong_unit(line, column, f"「{wanted}」", unit)
+            if unit and unit != wanted and unit not in column.factors:
+                self._wrong_unit(line, column, f"「{wanted}」" if wanted else "", unit)
                 return None
-        return quantity, found, said or wanted
+        factor = column.factors.get(said or row_unit or "") if said or row_unit else column.factor
+        if factor is not None:
+            quantity = replace(quantity, value=trimmed(quantity.value * factor))
+        return quantity, found, wanted
 
     def _labelled(self, line: Line, unit: str | None) -> str | None:
         if not line.measure_label:
@@ -326,7 +286,8 @@ class LineValues:
 
     def _wrong_unit(self, line: Line, column: ValueColumn, expected: str, said: str | None) -> None:
         told = f"（書かれた単位は「{said}」）" if said else "（単位がありません）"
-        self._fault(line, column, f"単位{expected}の数{told}", "unit")
+        wanted = f"単位{expected}の数" if expected else "単位のつかない数（この列には契約に単位がありません）"
+        self._fault(line, column, f"{wanted}{told}", "unit")
 
     def _no_measure(self, line: Line, column: ValueColumn) -> None:
         if line.measure_label is None:

@@ -9,8 +9,9 @@ from datetime import date
 
 from kpi_warehouse.contract_layout import Layout, Outside, Year
 from kpi_warehouse.japanese.periods import Period, fiscal_year
+from kpi_warehouse.japanese.signs import footnote_sign
+from kpi_warehouse.japanese.units import canonical_unit, stated_units
 from kpi_warehouse.japanese.widths import Unreadable, fold
-from kpi_warehouse.readers.layout_headers import REFERENCE
 from kpi_warehouse.readers.layout_periods import period_of_text
 from kpi_warehouse.readers.layout_tables import BLANK, WORDS, Found, Page, Search
 
@@ -30,6 +31,23 @@ class Line:
     spec: Outside
     text: str
     groups: dict[str, str]
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Units it states, canonical: of a unit line by the contract's pattern, of any other as people write them."""
+        said = stated_units(self.text)
+        return said or ((canonical_unit(self.groups["unit"]),) if "unit" in self.groups else ())
+
+
+@dataclass(frozen=True)
+class UnitSaid:
+    """A place that states the unit of a table: what stands there, and the units in it."""
+
+    place: str
+    text: str
+    row: int
+    column: int
+    units: tuple[str, ...]
 
 
 class OutsideLines:
@@ -65,14 +83,30 @@ class OutsideLines:
                 if first_only:
                     break
 
-    def unit(self, found: Found) -> Line | None:
-        """The nearest line above a header that states a unit."""
-        above = [
-            line
-            for line in self.lines
-            if line.page is found.page and "unit" in line.groups and line.row <= found.bottom
-        ]
-        return max(above, key=lambda line: (line.row, line.column), default=None)
+    def units(self, found: Found) -> list[UnitSaid]:
+        """Every unit that is stated for a table, whatever the contract takes the line for: the nearest line above its
+        header (else the nearest below the table), its caption, the name of its sheet.
+        """
+        page, said = found.page, []
+        tables = [each for each in self._search.on(page) if each is not found]
+        before = max((each.bottom for each in tables if each.top < found.top), default=-1)
+        behind = min((each.top for each in tables if each.top > found.bottom), default=len(page.kinds))
+        lines = [line for line in self.lines if line.page is page and line.units]
+        above = [line for line in lines if line.row <= found.bottom]
+        near = [line for line in above if line.row > before] or above[-1:]
+        near = near or [line for line in lines if line.row < behind][:1] or lines[:1]
+        for line in near:
+            cell = page.cell(line.row, line.column)
+            said.append(UnitSaid(cell.place, cell.text, line.row, line.column, line.units))
+        if found.caption is not None:
+            cell = page.cell(*found.caption)
+            said.append(UnitSaid(cell.place, cell.text, *found.caption, stated_units(cell.text)))
+        for each in page.remarks.floating:
+            remark = each.remark
+            said.append(UnitSaid(remark.place, each.text, remark.row or 0, remark.column or 0, each.units))
+        name = page.sheet.name
+        said.append(UnitSaid(name, name, 0, 0, stated_units(name)))
+        return [each for at, each in enumerate(said) if each.units and each not in said[:at]]
 
     def document_period(self, found: Found) -> Period | None:
         """The moment (時点) the document speaks of: its as_of line, the nearest above the table first."""
@@ -119,12 +153,14 @@ class OutsideLines:
         for group in (near, [line for line in lines if line not in near]):
             said: dict[str, list[str]] = {}
             for line in group:
-                sign = REFERENCE.match(line.text)
+                sign = footnote_sign(line.text)
                 if sign:
-                    key = "".join(fold(sign[1]).split())
-                    said.setdefault(key, []).append(line.text[sign.end() :].lstrip(" :：.．").strip())
+                    said.setdefault(sign[0], []).append(sign[1])
             for key, texts in said.items():
                 notes.setdefault(key, " ".join(text for text in texts if text))
+        for each in found.page.remarks.floating:
+            for pointed in filter(None, map(footnote_sign, each.lines)):
+                notes.setdefault(*pointed)
         return notes
 
 

@@ -5,18 +5,27 @@ from __future__ import annotations
 import calendar
 import re
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 from kpi_warehouse.contract_layout import Year
-from kpi_warehouse.japanese.periods import Period, fiscal_year, read_date, read_period
+from kpi_warehouse.japanese.periods import (
+    Period,
+    fiscal_year,
+    has_era_year,
+    inherit_era,
+    is_bare_month,
+    read_date,
+    read_period,
+)
 from kpi_warehouse.japanese.widths import Unreadable, fold
-from kpi_warehouse.readers.grid import Cell
+from kpi_warehouse.readers.grid import DAY_ZERO, Cell, text_of
 
 # Excel serials from 1954 to 2119: no year and no count that stands in a period cell is that large.
 _SERIALS = range(20_000, 80_000)
 # A value whose year the source does not say: the date only fills the key, the kind says that it means nothing.
 UNKNOWN_DATE = date(1900, 1, 1)
 _UNKNOWN = re.compile(r"年?度?の?(不明|記載なし|記載無し)")
+WHOLE_YEARS = ("年度", "暦年", "年")
 _WIDENED = ("時点", "イベント")
 
 
@@ -55,16 +64,57 @@ def _around(day: date, kind: str) -> tuple[date, date] | None:
     return None
 
 
+class PeriodsAbove:
+    """What the periods above a cell say of it: the era of a year without one, the year of a month without one.
+
+    A month takes the nearest whole year above it (平成26年, 1月, 2月 …), else it follows the month above it
+    (R6.11月, 12月, 1月).
+    """
+
+    def __init__(self) -> None:
+        self._era: str | None = None
+        self._year: Period | None = None
+        self._month: Period | None = None
+
+    def with_era(self, text: str) -> str:
+        """A year with the era of the one above."""
+        return inherit_era(text, self._era)
+
+    def base(self, text: str) -> Period | None:
+        """The year that a month without one belongs to."""
+        if not is_bare_month(text):
+            return None
+        if self._year is not None or self._month is None:
+            return self._year
+        month, before = int(re.match(r"[0-9]+", fold(text))[0]), self._month.start  # type: ignore[index]
+        year = before.year + (month == 1 and before.month == 12)
+        if month < before.month and year == before.year:
+            return None  # the months begin anew, and nobody wrote of which year
+        return Period(date(year, 1, 1), date(year, 12, 31), "暦年", None, None, text)
+
+    def note(self, text: str, period: Period) -> None:
+        """Keep what a cell says for those below it."""
+        if has_era_year(text):
+            self._era = text
+        if period.kind in WHOLE_YEARS:
+            self._year, self._month = period, None
+        elif period.kind == "月":
+            if not is_bare_month(text):
+                self._year = None
+            self._month = period
+
+
 class PeriodCells:
     """Reads the period cells of one table; each distinct text is read once.
 
     Args:
         year: what a bare year means.
         base: the year a bare month belongs to where nothing nearer says it.
+        day_zero: the day serial numbers count from in the workbook.
     """
 
-    def __init__(self, year: Year | None, base: Period | None) -> None:
-        self._year, self._base = year, base
+    def __init__(self, year: Year | None, base: Period | None, day_zero: date = DAY_ZERO) -> None:
+        self._year, self._base, self._day_zero = year, base, day_zero
         self._known: dict[tuple[str, Period | None, str | None], Period | str] = {}
 
     def read(
@@ -88,12 +138,24 @@ class PeriodCells:
     def _read(self, cell: Cell, text: str, base: Period | None) -> Period | str:
         value = cell.value
         try:
-            if isinstance(value, date) or (type(value) is int and value in _SERIALS):
+            if isinstance(value, date):
+                # What is shown of a day may be the month or the year it lies in.
+                if text != text_of(value) and (shown := self._shown(text, base)) is not None:
+                    return shown
                 day = read_date(value)
+                return Period(day, day, "時点", None, None, text)
+            if type(value) is int and value in _SERIALS and text == str(value):
+                day = self._day_zero + timedelta(days=value)
                 return Period(day, day, "時点", None, None, text)
             return period_of_text(text, self._year, base)
         except Unreadable as error:
             return error.expected_ja or "期間（例：R6年度、令和6年5月、2024-05）"
+
+    def _shown(self, text: str, base: Period | None) -> Period | None:
+        try:
+            return period_of_text(text, self._year, base)
+        except Unreadable:
+            return None
 
 
 def missing_between(periods: list[Period]) -> list[str]:

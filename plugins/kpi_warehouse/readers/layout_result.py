@@ -72,12 +72,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Reading:
-    """Everything a file says under its layout. Rows are good only if there are no faults."""
+    """Everything a file says under its layout. Rows are good only if there are no faults.
+
+    `notices` are texts that the file holds beside its figures and that were not read (remarks, struck-out parts).
+    """
 
     rows: list[MeasureRow] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     faults: list[CellFault] = field(default_factory=list)
     drift: list[CellFault] = field(default_factory=list)
+    notices: list[CellFault] = field(default_factory=list)
 
 
 Position = tuple[int, int, int]
@@ -91,16 +95,27 @@ class Findings:
     def __init__(self) -> None:
         self._faults: list[tuple[Position, CellFault]] = []
         self._drift: list[tuple[Position, CellFault]] = []
+        self._notices: list[tuple[Position, CellFault]] = []
         self._told: set[tuple[str, str]] = set()
         self._more = 0
 
-    def fault(self, at: Position, cell: Cell | str, label: str, expected: str, code: str) -> None:
-        """Note a fault of a cell (or of a place without one); the same fault of one cell is told once."""
-        self._note(self._faults, at, cell, label, expected, code)
+    def fault(
+        self, at: Position, cell: Cell | str, label: str, expected: str, code: str, found: str = ""
+    ) -> None:
+        """Note a fault of a cell (or of a place without one, and what stands there); of one cell it is told once."""
+        self._note(self._faults, at, cell, label, expected, code, found)
 
-    def drift(self, at: Position, cell: Cell | str, label: str, expected: str, code: str) -> None:
+    def drift(
+        self, at: Position, cell: Cell | str, label: str, expected: str, code: str, found: str = ""
+    ) -> None:
         """Note a change of the form that the contract allows to pass."""
-        self._note(self._drift, at, cell, label, expected, code)
+        self._note(self._drift, at, cell, label, expected, code, found)
+
+    def notice(
+        self, at: Position, cell: Cell | str, label: str, expected: str, code: str, found: str = ""
+    ) -> None:
+        """Note something that was seen and not read."""
+        self._note(self._notices, at, cell, label, expected, code, found)
 
     def _note(
         self,
@@ -110,8 +125,9 @@ class Findings:
         label: str,
         expected: str,
         code: str,
+        said: str,
     ) -> None:
-        place, found = (cell, "") if isinstance(cell, str) else (cell.place, shown(cell))
+        place, found = (cell, said) if isinstance(cell, str) else (cell.place, shown(cell))
         if (place, code) in self._told and not isinstance(cell, str):
             return
         if len(book) >= MOST_FAULTS:
@@ -127,6 +143,10 @@ class Findings:
             expected = f"契約どおりの表（ほかに{self._more}件の誤りがあります）"
             faults.append(CellFault("（ファイル全体）", "", "", expected, "more_faults"))
         return faults
+
+    def notices_in_order(self) -> list[CellFault]:
+        """From the first sheet to the last, row by row."""
+        return [fault for _, fault in sorted(self._notices, key=lambda each: each[0])]
 
     def drift_in_order(self) -> list[CellFault]:
         """Likewise."""

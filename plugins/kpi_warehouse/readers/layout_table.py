@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from kpi_warehouse.contract_layout import MEASURE_COLUMN, ColumnSpec
+from kpi_warehouse.japanese.periods import Period, is_bare_month
+from kpi_warehouse.japanese.signs import note_of, raised_signs, take_references
 from kpi_warehouse.japanese.units import canonical_unit
 from kpi_warehouse.japanese.widths import fold, search_key
 from kpi_warehouse.readers.grid import Cell
 from kpi_warehouse.readers.layout_columns import ColumnCompiler, ValueColumn
 from kpi_warehouse.readers.layout_context import Context
-from kpi_warehouse.readers.layout_headers import JOIN, take_references
-from kpi_warehouse.readers.layout_known import KnownLabels, Line
+from kpi_warehouse.readers.layout_headers import JOIN, Heading, Matched
 from kpi_warehouse.readers.layout_labels import Label, Words
-from kpi_warehouse.readers.layout_line import LineValues
-from kpi_warehouse.readers.layout_periods import PeriodCells
+from kpi_warehouse.readers.layout_line import Line, LineValues
+from kpi_warehouse.readers.layout_periods import WHOLE_YEARS, PeriodCells, PeriodsAbove
 from kpi_warehouse.readers.layout_tables import BLANK, Found
 from kpi_warehouse.readers.layout_totals import Totals
 from kpi_warehouse.readers.layout_values import Content
@@ -30,7 +31,7 @@ class TableReader:
         self.table, self.page, self.rules = found.table, found.page, found.table.rows
         compiler = ColumnCompiler(found, context)
         self.columns = compiler.columns()
-        self.periods = PeriodCells(self.table.year, compiler.base)
+        self.periods = PeriodCells(self.table.year, compiler.base, found.page.sheet.day_zero)
         self.notes = context.outside.footnotes(found)
         self.left: list[tuple[int, int]] = []
         self.left_rows: set[int] = set()
@@ -40,7 +41,15 @@ class TableReader:
         self._texts: dict[str, str] = {}
         self._above: dict[int, tuple[str, Cell]] = {}
         self._measured = [column.at for column in (*self.columns.values, *self.columns.totals)]
-        self._known_labels = KnownLabels(self.columns.labels, off=self._totals.wanted)
+        self._above_periods: dict[int, PeriodsAbove] = {}
+        # Label columns that two specs share, and what the stacked one of them said last: position in `labels` → label.
+        at = [column for _, column in self.columns.labels]
+        self._shared = {column for column in at if at.count(column) > 1}
+        self._stack: dict[int, tuple[str, Cell]] = {}
+        self._repeated = [
+            (matched, heading, _place_of(matched, self.columns.labels)) for matched, heading in found.repeated
+        ]
+        self._pairs: dict[tuple[int, str], str] = {}
         self._period_heading = any(column.spec.period_heading for column in self.columns.values)
         self._statuses = {
             column: {search_key(word): status for word, status in spec.statuses.items()}
@@ -70,12 +79,10 @@ class TableReader:
             if cells[column].value is not None or cells[column].formula is not None:
                 measured = True
                 break
-        if measured and self.columns.readable and (line := self._known_labels.line(at, cells)) is not None:
-            self._loose(at, cells)
-            self._beside(line, [])
-            self._line_values(line)
-            return True
         labels = self._labels(cells)
+        if not measured and (self._opens_group(cells, labels) or self._opens_year(at, cells, labels)):
+            self._loose(at, cells)
+            return True
         if not measured and self._ends(cells, labels):
             self.left_rows.add(at)
             return False
@@ -113,10 +120,27 @@ class TableReader:
         )
 
     def _known(self, spec: ColumnSpec, text: str) -> bool:
-        if spec.kind not in ("axis", "measure"):
+        return spec.kind in ("axis", "measure") and self.context.lists.recognise(
+            spec, take_references(text)[0]
+        )
+
+    def _opens_group(self, cells: list[Cell], labels: list[Label]) -> bool:
+        """Whether a row without values only says what the rows below it belong to: one label of a stacked column."""
+        own = [number for number, label in enumerate(labels) if label.own]
+        filled = sum(cell.value is not None for cell in cells)
+        return len(own) == 1 and filled == 1 and self.columns.labels[own[0]][0].stacked
+
+    def _opens_year(self, at: int, cells: list[Cell], labels: list[Label]) -> bool:
+        """Whether a row without values is the year of the months (or of the years without era) in the rows below it."""
+        own = [number for number, label in enumerate(labels) if label.own]
+        if len(own) != 1 or sum(cell.value is not None for cell in cells) != 1 or self._period_heading:
             return False
-        codes = self.context.code_list(spec.column or MEASURE_COLUMN)
-        return not codes.open and codes.code(take_references(text)[0]) is not None
+        spec, column = self.columns.labels[own[0]]
+        below = next((row for row in range(at + 1, self.found.limit) if self.page.kinds[row] != BLANK), None)
+        if spec.kind != "period" or below is None or not is_bare_month(self.page.cell(below, column).text):
+            return False
+        read = self._read_period(spec, column, labels[own[0]].cell, labels[own[0]].text)
+        return not isinstance(read, str) and read[1].kind in WHOLE_YEARS
 
     def _labels(self, cells: list[Cell]) -> list[Label]:
         """Labels of a row; merged areas and, where the contract says so, blanks take theirs from above."""
@@ -134,6 +158,33 @@ class TableReader:
             if text and spec.fill_down:
                 self._above[column] = (text, cell)
             labels.append(Label(text, own and bool(text), cell))
+        return self._unstacked(labels) if self._shared else labels
+
+    def _unstacked(self, labels: list[Label]) -> list[Label]:
+        """Labels with each cell of a shared column given to the spec it is of; what a stacked one said last stays with it."""
+        for column in self._shared:
+            sharing = [at for at, (_, each) in enumerate(self.columns.labels) if each == column]
+            stacked = [at for at in sharing if self.columns.labels[at][0].stacked]
+            label = labels[sharing[0]]
+            owner = next(
+                (
+                    at
+                    for at in stacked
+                    if label.text and self.context.lists.recognise(self.columns.labels[at][0], label.text)
+                ),
+                None,
+            )
+            if owner is not None:
+                self._stack[owner] = (label.text, label.cell)
+                for below in stacked[stacked.index(owner) + 1 :]:
+                    self._stack.pop(below, None)
+            for at in sharing:
+                if at == owner:
+                    continue
+                if at in self._stack:
+                    labels[at] = Label(self._stack[at][0], False, self._stack[at][1])
+                elif at in stacked or owner is not None:
+                    labels[at] = Label("", False, label.cell)
         return labels
 
     def _folded(self, text: str) -> str:
@@ -152,8 +203,6 @@ class TableReader:
         line = self._line(at, cells, labels, measured=measured)
         if line is None:
             return
-        if line.sound:
-            self._known_labels.keep(line, labels)
         self._totals.data(cells, labels)
         self._line_values(line)
 
@@ -171,8 +220,10 @@ class TableReader:
         measures: list[str] = []
         wrong: list[tuple[int, str, str]] = []
         for (spec, column), label in zip(self.columns.labels, labels, strict=True):
-            text, found = take_references(label.text)
+            text, found = self._named(spec, label.text)
             signs.extend(found)
+            if label.own and label.cell.seen is not None:
+                signs.extend(sign for part in label.cell.seen.raised for sign in raised_signs(part))
             line.texts.append(text)
             if text and spec.kind == "measure":
                 measures.append(text)
@@ -197,6 +248,8 @@ class TableReader:
         for column, expected, code in wrong:
             self._fault(at, column, line.label, expected, code)
         line.sound = not wrong
+        if line.sound and self._repeated:
+            self._same_again(line, labels)
         if len(line.axes) > 1:
             line.axes = dict(sorted(line.axes.items()))
         self._beside(line, signs)
@@ -212,12 +265,67 @@ class TableReader:
         if spec.kind != "axis":
             problem = self._period_label(line, spec, column, cell, text)
             return (problem, "unreadable_period") if problem else None
-        codes = self.context.code_list(spec.column or "")
+        codes = self.context.lists.of(spec.column or "")
         code = codes.code(text)
         if code is None:
             return codes.expected_ja(text), "unknown_label"
         line.axes[spec.column or ""] = code
         return None
+
+    def _named(self, spec: ColumnSpec, text: str) -> tuple[str, tuple[str, ...]]:
+        """A label without its footnote signs, and the signs; a circled number may be part of a name the contract has."""
+        if spec.kind in ("axis", "measure") and self.context.lists.recognise(spec, text):
+            return text, ()
+        return take_references(text)
+
+    def _same_again(self, line: Line, labels: list[Label]) -> None:
+        """Columns whose heading stands twice: what is written there must be what the row's label says already."""
+        for matched, heading, number in self._repeated:
+            cell = line.cells[heading.column]
+            if cell.value is None:
+                continue
+            spec, label = matched.spec, labels[number]
+            text, signs = self._named(spec, self._folded(cell.text))
+            line.signs.extend(signs)
+            if search_key(text) == search_key(line.texts[number]) or self._means(spec, text, label, line):
+                continue
+            if self._is_paired(matched, heading, text, line.texts[number]):
+                continue
+            expected = (
+                f"{label.cell.place} の「{label.text}」と同じ項目（同じ見出し「{heading.text}」の列です）"
+            )
+            self._fault(line.at, heading.column, line.label, expected, "label_differs")
+            line.sound = False
+
+    def _means(self, spec: ColumnSpec, text: str, label: Label, line: Line) -> bool:
+        if spec.kind != "period":
+            known = line.axes.get(spec.column or "") if spec.kind == "axis" else line.measure
+            return (
+                known is not None and self.context.lists.of(spec.column or MEASURE_COLUMN).code(text) == known
+            )
+        one = self.periods.read(label.cell, take_references(label.text)[0], kind=spec.period_kind)
+        other = self.periods.read(label.cell, text, kind=spec.period_kind)
+        if isinstance(one, str) or isinstance(other, str):
+            return False
+        return (one.start, one.end) == (other.start, other.end)
+
+    def _is_paired(self, matched: Matched, heading: Heading, text: str, label: str) -> bool:
+        """One heading merged over a code and its name: a code stands at one name, a name at one code, in the whole table."""
+        top = self.found.top
+        spread = {
+            self.page.cell(row, heading.column).merged_from for row in range(top, self.found.bottom + 1)
+        }
+        main = matched.heading.column
+        over = {(row, main) for row in range(top, self.found.bottom + 1)}
+        over |= {
+            self.page.cell(row, main).merged_from or (-1, -1) for row in range(top, self.found.bottom + 1)
+        }
+        own = {(row, heading.column) for row in range(top, self.found.bottom + 1)}
+        over_own = {self.page.cell(row, main).merged_from for row in range(top, self.found.bottom + 1)}
+        if spread.isdisjoint(over - {(-1, -1)}) and own.isdisjoint(over_own):
+            return False
+        forth, back = (heading.column, f"> {text}"), (heading.column, f"< {search_key(label)}")
+        return self._pairs.setdefault(forth, label) == label and self._pairs.setdefault(back, text) == text
 
     def _without_values(
         self, at: int, cells: list[Cell], line: Line, wrong: list[tuple[int, str, str]]
@@ -230,16 +338,35 @@ class TableReader:
 
     def _period_label(self, line: Line, spec: ColumnSpec, column: int, cell: Cell, text: str) -> str:
         """Keep the period a label says for the values of its row; what was expected, where it says none."""
-        if spec.kind == "period":
-            line.period, line.period_column, line.period_kind = (cell, text), column, spec.period_kind
-            if self._period_heading:  # a bare month gets its year from each heading
-                return ""
-        read = self.periods.read(cell, text, kind=spec.period_kind)
+        if spec.kind == "period" and self._period_heading:  # a bare month gets its year from each heading
+            line.period, line.period_column, line.period_kind = (cell, text, None), column, spec.period_kind
+            return ""
+        read = self._read_period(spec, column, cell, text)
         if isinstance(read, str):
             return read
+        whole, period, base = read
         if spec.kind == "period_end":
-            line.end = read.end
+            line.end = period.end
+        elif line.period is None:
+            line.period, line.period_column, line.period_kind = (cell, whole, base), column, spec.period_kind
+        else:  # 和暦 beside 西暦
+            first = self.periods.read(line.period[0], line.period[1], line.period[2], line.period_kind)
+            if not isinstance(first, str) and (first.start, first.end) != (period.start, period.end):
+                return f"{line.period[0].place} の「{line.period[0].text}」と同じ期間"
         return ""
+
+    def _read_period(
+        self, spec: ColumnSpec, column: int, cell: Cell, text: str
+    ) -> tuple[str, Period, Period | None] | str:
+        """The text of a period cell with the era above it, its period, and the year above it that a bare month is of."""
+        above = self._above_periods.setdefault(column, PeriodsAbove())
+        whole = above.with_era(text)
+        base = above.base(whole)
+        read = self.periods.read(cell, whole, base, kind=spec.period_kind)
+        if isinstance(read, str):
+            return read
+        above.note(whole, read)
+        return whole, read, base
 
     def _beside(self, line: Line, signs: list[str]) -> None:
         """Unit, status, day of publication and notes that stand in columns of their own."""
@@ -263,12 +390,18 @@ class TableReader:
                     self._fault(line.at, column, line.label, "公表する日（例：R6.11.27）", "unreadable_date")
                 else:
                     line.public_on = read.end
-        notes = [self.notes[sign] for sign in signs if sign in self.notes]
+        notes = [note_of(sign, self.notes) or sign for sign in (*signs, *line.signs)]
+        if self.page.remarks:
+            said = [
+                each for _, column in self.columns.labels for each in self.page.remarks.at(line.at, column)
+            ]
+            notes.extend(each.text for each in said)
+            line.status = next((each.status for each in said if each.status), None)
         for _, column in by_kind.get("note", ()):
             if line.cells[column].value is not None:
                 text, more = take_references(" ".join(line.cells[column].text.split()))
                 notes.extend([text] if text else [])
-                notes.extend(self.notes[sign] for sign in more if sign in self.notes)
+                notes.extend(note_of(sign, self.notes) or sign for sign in more)
         line.note = JOIN.join(dict.fromkeys(notes)) or None
 
     # -- rows of totals
@@ -282,3 +415,8 @@ class TableReader:
                 if content is not None:
                     contents.append((column, corner, content))
         self._totals.total_row(labels, cells, contents)
+
+
+def _place_of(matched: Matched, labels: list[tuple[ColumnSpec, int]]) -> int:
+    """Where the labels of a matched column stand among the labels of a row."""
+    return next(at for at, (spec, _) in enumerate(labels) if spec is matched.spec)

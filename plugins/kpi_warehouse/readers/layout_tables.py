@@ -7,7 +7,7 @@ need not be walked again to know where they end.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -23,23 +23,36 @@ from kpi_warehouse.readers.layout_headers import (
     looks_like_period,
     match,
 )
+from kpi_warehouse.readers.layout_remarks import Remarks
 
 MAX_DEPTH = 4
 # Title of the page with which a refused workbook goes back, and the text of its first cell.
 RETURN_SLIP = "差し戻し票"
 BLANK, WORDS, NUMBERS = 0, 1, 2
+# Kinds of columns whose labels may stand a second time (at the right edge, as a code beside a name).
+REPEATABLE = ("axis", "measure", "period")
+Recognised = Callable[[ColumnSpec, str], bool]
+# Rows by which columns with one heading are told apart.
+_LOOKED_AT = 40
 _DIGITS = frozenset("0123456789０１２３４５６７８９▲△-－−")
+# 1) 前年度の値: a footnote, whatever it begins with.
+_NUMBERED_NOTE = re.compile(r"[0-9０-９]{1,2}[)）]\s*\S")
 _NAME_END = re.compile(r"[(\[※]")
 
 
 @dataclass
 class Page:
-    """A sheet with what was seen of its rows: `kinds` holds BLANK, WORDS or NUMBERS for each."""
+    """A sheet with what was seen of its rows: `kinds` holds BLANK, WORDS or NUMBERS for each.
+
+    `changed` are cells of which a person sees something else than is stored: (row, column).
+    """
 
     number: int
     sheet: Sheet
     kinds: bytearray
+    remarks: Remarks
     landmarks: list[int] = field(default_factory=list)
+    changed: list[tuple[int, int]] = field(default_factory=list)
 
     def cell(self, row: int, column: int) -> Cell:
         return self.sheet.rows[row][column]
@@ -50,6 +63,7 @@ class Found:
     """A table of the contract on a sheet: header rows `top`…`bottom`, its columns, and what does not fit.
 
     `limit` is the first row that cannot belong to it (the next header or its caption); `end` is set when it was read.
+    `repeated` are columns of labels whose heading stands at another one already: they must say the same again.
     """
 
     table: Table
@@ -63,6 +77,7 @@ class Found:
     caption: tuple[int, int] | None = None
     limit: int = 0
     end: int = 0
+    repeated: list[tuple[Matched, Heading]] = field(default_factory=list)
 
     @property
     def depth(self) -> int:
@@ -97,8 +112,12 @@ def is_return_slip(sheet: Sheet) -> bool:
     return sheet.name.startswith(RETURN_SLIP) and first.strip() == RETURN_SLIP
 
 
-def find_tables(book: Book, layout: Layout) -> Search:
-    """Find every table of the layout on the sheets that may be read."""
+def find_tables(book: Book, layout: Layout, recognised: Recognised) -> Search:
+    """Find every table of the layout on the sheets that may be read.
+
+    Args:
+        recognised: whether a text is a label of the column that a spec stands for, or reads as its period.
+    """
     ignored = {search_key(name) for name in layout.ignored_sheets}
     search = Search([])
     attempts: list[Found] = []
@@ -116,7 +135,7 @@ def find_tables(book: Book, layout: Layout) -> Search:
         ]
         page = _page(number, sheet, tables)
         search.pages.append(page)
-        attempts.extend(_attempts(page, tables))
+        attempts.extend(_attempts(page, tables, recognised))
     _settle(search, attempts, layout)
     return search
 
@@ -144,11 +163,13 @@ def _page(number: int, sheet: Sheet, tables: list[Table]) -> Page:
         if all(spec.period_heading or "" in spec.headings for spec in _required(table))
     ]
     seen: dict[str, bool] = {}
-    page = Page(number, sheet, bytearray(len(sheet.rows)))
+    page = Page(number, sheet, bytearray(len(sheet.rows)), Remarks(sheet))
     for at, row in enumerate(sheet.rows):
         kind, landmark = BLANK, False
-        for cell in row:
+        for column, cell in enumerate(row):
             value = cell.value
+            if cell.seen is not None:
+                page.changed.append((at, column))
             if value is None:
                 continue
             if type(value) is str:
@@ -157,7 +178,7 @@ def _page(number: int, sheet: Sheet, tables: list[Table]) -> Page:
                 if known is None:
                     known = seen[value] = _is_landmark(value, keys, by_period)
                 landmark = landmark or known
-                if value[:1] in _DIGITS:
+                if value[:1] in _DIGITS and not _NUMBERED_NOTE.match(value):
                     kind = NUMBERS
             else:
                 kind = NUMBERS
@@ -187,7 +208,7 @@ def _required(table: Table) -> list[ColumnSpec]:
     return [spec for spec in table.columns if not spec.optional]
 
 
-def _attempts(page: Page, tables: list[Table]) -> list[Found]:
+def _attempts(page: Page, tables: list[Table], recognised: Recognised) -> list[Found]:
     """Every header block that fits a table at least by half."""
     tried: set[tuple[int, int]] = set()
     attempts: list[Found] = []
@@ -201,27 +222,53 @@ def _attempts(page: Page, tables: list[Table]) -> list[Found]:
                     continue
                 tried.add((top, bottom))
                 for table in tables:
-                    attempt = _attempt(page, table, top, bottom)
+                    attempt = _attempt(page, table, top, bottom, recognised)
                     if attempt is not None:
                         attempts.append(attempt)
     return attempts
 
 
-def _attempt(page: Page, table: Table, top: int, bottom: int) -> Found | None:
+def _attempt(page: Page, table: Table, top: int, bottom: int, recognised: Recognised) -> Found | None:
     headings = headings_of(page.sheet, top, bottom, spread=table.spread_headings)
     open_headings = {heading.column: heading for heading in headings}
     columns: list[Matched] = []
     doubled: list[tuple[Matched, Heading]] = []
     # Named headings first: 計 and 累計 may also read as a period.
-    for spec in sorted(table.columns, key=lambda spec: spec.period_heading):
+    repeated: list[tuple[Matched, Heading]] = []
+    places = {heading.column: at for at, heading in enumerate(headings)}
+    for spec in sorted(table.columns, key=lambda spec: (spec.period_heading, spec.occurrence or 0)):
+        if spec.stacked:
+            continue
         hits = [hit for heading in open_headings.values() if (hit := match(spec, heading, table)) is not None]
+        if spec.occurrence is not None:
+            # Columns before it with the same heading were taken by other specs, or are not the contract's.
+            same = [heading for heading in headings if match(spec, heading, table) is not None]
+            wanted = same[spec.occurrence - 1].column if len(same) >= spec.occurrence else None
+            hits = [hit for hit in hits if hit.heading.column == wanted]
         if not spec.period_heading and len(hits) > 1:
-            doubled.extend((hits[0], hit.heading) for hit in hits[1:])
+            if spec.kind in REPEATABLE:
+                hits.sort(
+                    key=lambda hit: (-_known_below(page, hit, bottom, recognised), places[hit.heading.column])
+                )
+                repeated.extend((hits[0], hit.heading) for hit in hits[1:])
+            else:
+                doubled.extend((hits[0], hit.heading) for hit in hits[1:])
         if not hits and "" in spec.headings:
             hits = _corner(page, spec, open_headings, bottom)
         columns.extend(hits if spec.period_heading else hits[:1])
         for hit in hits:
             del open_headings[hit.heading.column]
+    for spec in table.columns:
+        if spec.stacked:
+            partner = next(
+                (
+                    each
+                    for each in columns
+                    if set(each.spec.headings) & set(spec.headings) and each.spec is not spec
+                ),
+                None,
+            )
+            columns.extend([Matched(spec, partner.heading)] if partner else [])
     matched = {id(each.spec) for each in columns}
     required = _required(table)
     missing = [spec for spec in required if id(spec) not in matched]
@@ -232,7 +279,15 @@ def _attempt(page: Page, table: Table, top: int, bottom: int) -> Found | None:
         return None
     unknown = [heading for heading in open_headings.values() if heading.parts]
     columns.sort(key=lambda each: each.heading.column)
-    return Found(table, page, top, _merged_bottom(page, bottom, columns), columns, unknown, doubled, missing)
+    bottom = _merged_bottom(page, bottom, columns)
+    return Found(table, page, top, bottom, columns, unknown, doubled, missing, repeated=repeated)
+
+
+def _known_below(page: Page, hit: Matched, bottom: int, recognised: Recognised) -> int:
+    """How many of the texts right below a heading are labels of its column."""
+    below = page.sheet.rows[bottom + 1 : bottom + 1 + _LOOKED_AT]
+    texts = {row[hit.heading.column].text for row in below if row[hit.heading.column].value is not None}
+    return sum(recognised(hit.spec, text) for text in texts)
 
 
 def _merged_bottom(page: Page, bottom: int, columns: list[Matched]) -> int:

@@ -62,7 +62,7 @@ def groups_of(table: Columns, axes: Sequence[str]) -> list[Group]:
             columns("period", "period_end", "status"),
             ("period", "period_kind", "period_end", "qualifier", "value_status"),
             lambda row: (row.period, row.period_kind, row.period_end, row.qualifier, row.value_status),
-            lambda row: ((0, (row.period, row.period_kind)),),
+            lambda row: ((0, (row.period, row.period_end, row.period_kind)),),
         ),
         Group(
             columns("measure", "unit"),

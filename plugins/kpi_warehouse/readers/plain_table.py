@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from kpi_warehouse.contract import Contract, file_source
 from kpi_warehouse.contract_layout import MEASURE_COLUMN
+from kpi_warehouse.japanese.signs import take_references
 from kpi_warehouse.japanese.widths import fold
 from kpi_warehouse.readers.grid import Book, Cell, Sheet, Value
 from kpi_warehouse.readers.layout import Understood, understand
 from kpi_warehouse.readers.layout_columns import Columns
-from kpi_warehouse.readers.layout_headers import take_references
 from kpi_warehouse.readers.layout_result import MeasureRow
 from kpi_warehouse.readers.layout_tables import MAX_DEPTH
 from kpi_warehouse.readers.plain_block import (
@@ -275,7 +275,7 @@ class PlainTable:
         reading = self._understood([block.cells(int(row)) for row in rows]).reading
         keys = []
         for row in reading.rows:
-            parts = [(0, (row.period, row.period_kind)), (1, row.measure_code)]
+            parts = [(0, (row.period, row.period_end, row.period_kind)), (1, row.measure_code)]
             try:
                 parts += [(part, row.axes[axis]) for part, axis in enumerate(self._axes, 2)]
             except KeyError as error:

@@ -127,7 +127,7 @@ def create_stage(connection: psycopg.Connection, contract: Contract, load_id: in
     """Make the load's empty stage table (dropping an earlier try) and return its COPY statement.
 
     Unlogged: it can be made again from landing at any time, so it costs no WAL; and no autovacuum, which would come
-    between the verbs of a load. `held_by` names the rule that holds a row back.
+    between the verbs of a load. `held_by` names the rule that holds a row back, `held_note` says what it finds in the row.
     """
     defaults = stage_defaults(contract)
     kinds = {column.name: column.sql_type for column in contract.columns} | contract.source.place_columns
@@ -135,7 +135,9 @@ def create_stage(connection: psycopg.Connection, contract: Contract, load_id: in
     table = stage_table(contract, load_id)
     connection.execute(sql.SQL("drop table if exists {} cascade").format(table))
     connection.execute(
-        sql.SQL("create unlogged table {} ({}, held_by text) with (autovacuum_enabled = off)").format(
+        sql.SQL(
+            "create unlogged table {} ({}, held_by text, held_note text) with (autovacuum_enabled = off)"
+        ).format(
             table,
             sql.SQL(", ").join(
                 sql.SQL("{} {} default {}").format(

@@ -8,7 +8,7 @@ they were current. Both are told like any trouble, by the database, in the trans
 from alembic import op
 
 revision = "0009"
-down_revision = "0011"
+down_revision = "0014"
 
 TABLES = """
 set role kpi_loader;
@@ -64,9 +64,9 @@ create index on ops.undo (feed, undone_at);
 comment on table ops.undo is '公表を取り消した取込と理由（閉じた行、前の値に戻した行の数）';
 
 alter table ops.cause drop constraint cause_ends_with_check, add check (ends_with in (
-    'fetch', 'run', 'load', 'held', 'build', 'file', 'watch', 'answer'
+    'fetch', 'run', 'load', 'held', 'build', 'file', 'watch', 'set_aside', 'answer'
 ));
-comment on column ops.cause.ends_with is '復旧とみなすもの：fetch 取得の成功、run 実行の成功、load 同じ対象期間の取込、held 確認待ちの解消、build マートの構築、file 同じ提出の受領、watch 監視の再確認、answer 問い合わせへの答え又は同じ対象期間の取込';
+comment on column ops.cause.ends_with is '復旧とみなすもの：fetch 取得の成功、run 実行の成功、load 同じ対象期間の取込、held 確認待ちの解消、build マートの構築、file 同じ提出の受領、watch 監視の再確認、set_aside 除いていた取込を含む構築、answer 問い合わせへの答え又は同じ対象期間の取込';
 
 insert into ops.cause (cause, title_ja, severity, audience, patience, shared, ends_with, guess_ja, steps_ja) values
 ('asked', '公表前の問い合わせ', '要対応', 'division', '0', false, 'answer',
