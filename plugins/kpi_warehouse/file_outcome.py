@@ -75,8 +75,10 @@ def sent_back(
         f"差し戻し票：{place}",
         NEXT_STEP,
     ]
+    # One transaction: a file that was sent back has a load that refused it, wherever this is killed.
+    current.update(state="rejected", verdict="rejected", error_code=error.code, error_ja="\n".join(told))
+    settle(delivery.delivery_id, "rejected", "\n".join(told), load_id=load_id, on=connection)
     connection.commit()
-    settle(delivery.delivery_id, "rejected", "\n".join(told), load_id=load_id)
     return GateRejected("\n".join(told), error.code)
 
 
@@ -112,7 +114,7 @@ def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
     current.connection.execute(
         "update ops.repair_proposal as p set state = 'superseded', decided_at = clock_timestamp()"
         " from ops.load as old, ops.load as new where new.load_id = %s and p.feed = new.feed"
-        " and old.load_id = p.load_id and old.load_id < new.load_id and p.state = 'proposed'"
+        " and old.load_id = p.load_id and (old.read_at, old.load_id) < (new.read_at, new.load_id) and p.state = 'proposed'"
         " and old.period_from <= new.period_to and old.period_to >= new.period_from",
         [current.load_id],
     )
@@ -128,6 +130,18 @@ def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
         said,
         load_id=current.load_id,
         values_digest=digest[0] if digest else None,
+        on=current.connection,
+    )
+
+
+def gone_by(current: Step) -> None:
+    """Tell the book of deliveries that a file says nothing any more: all of its periods were handed in anew since."""
+    settle(
+        delivery_of(current.connection, current.load_id).delivery_id,
+        "unchanged",
+        "同じ期間について後から届いたファイルを公表しているため、取り込むものはありません。",
+        load_id=current.load_id,
+        on=current.connection,
     )
 
 

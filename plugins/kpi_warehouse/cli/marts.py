@@ -18,6 +18,7 @@ from kpi_warehouse.cli.application import app, out, reported, wrong_usage
 from kpi_warehouse.errors import GateAsked, KpiError, LoadConflict
 
 if TYPE_CHECKING:
+    from kpi_warehouse.load import Published
     from kpi_warehouse.warehouse.deliveries import Delivery
 
 # The judgements that are one; every other code is a state, shown without colour.
@@ -137,22 +138,37 @@ def _load_next(
     """All verbs on what is new of a feed, each told as it ends; False when nothing is."""
     from kpi_warehouse import load as verbs
 
-    fetched = verbs.fetch(feed, period, since=since, force=force)
-    out.print(f"fetch    {fetched.message_ja}（取込番号 {fetched.load_id}）")
-    if fetched.state != "fetched":
-        return False
-    out.print(f"stage    {verbs.stage(fetched.load_id):,} 行")
-    verdict = verbs.gate(fetched.load_id)
-    out.print(
-        f"gate     {verdict.outcome}" + (f"（保留 {verdict.held_rows:,} 行）" if verdict.held_rows else "")
-    )
-    for finding in verdict.broken:
-        out.print(f"         ・{finding.reason_ja} → {finding.unexpected_count:,} 件", markup=False)
-    published = verbs.publish(fetched.load_id)
+    with verbs.by_hand(feed) as left:
+        fetched = verbs.fetch(feed, period, since=since, force=force, go_on=left)
+        gone_on = "途中で止まっていた取込の続きです。" if left else ""
+        out.print(f"fetch    {gone_on}{fetched.message_ja}（取込番号 {fetched.load_id}）")
+        if fetched.state != "fetched":
+            return False
+        out.print(f"stage    {verbs.stage(fetched.load_id):,} 行")
+        verdict = verbs.gate(fetched.load_id)
+        out.print(
+            f"gate     {verdict.outcome}"
+            + (f"（保留 {verdict.held_rows:,} 行）" if verdict.held_rows else "")
+        )
+        for finding in verdict.broken:
+            out.print(f"         ・{finding.reason_ja} → {finding.unexpected_count:,} 件", markup=False)
+        published = verbs.publish(fetched.load_id)
     out.print(
         f"publish  {published.state}：新しい行 {published.opened_rows:,}、閉じた行 {published.closed_rows:,}"
+        + _given_way(published)
     )
     return True
+
+
+def _given_way(published: Published) -> str:
+    """The periods that were left as they are, in words."""
+    if not published.overtaken:
+        return ""
+    first, last = published.overtaken[0], published.overtaken[-1]
+    return (
+        f"。{first:%Y-%m}〜{last:%Y-%m} のうち {len(published.overtaken)} 期間は、"
+        "後から読んだ値を公表しているため、そのままにしました"
+    )
 
 
 @app.command(

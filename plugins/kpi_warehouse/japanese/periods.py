@@ -6,6 +6,7 @@ import calendar
 import re
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 from kpi_warehouse.japanese.eras import ERA_YEAR, year_of
@@ -149,6 +150,7 @@ def _alike(left: str, right: str) -> tuple[str, str]:
     return left, right
 
 
+@lru_cache(maxsize=4096)
 def inherit_era(text: str, before: str | None) -> str:
     """A year without its era as the year beside it makes it whole: `5年度` behind `令和4年度` is `令和5年度`.
 
@@ -172,11 +174,13 @@ def inherit_era(text: str, before: str | None) -> str:
     return earlier["era"] + _spaced(text)
 
 
+@lru_cache(maxsize=4096)
 def has_era_year(text: str) -> bool:
     """Whether a text begins with a year of an era that it names."""
     return _WITH_ERA.match(_spaced(text)) is not None
 
 
+@lru_cache(maxsize=4096)
 def is_bare_month(text: str) -> bool:
     """Whether a text is a month without its year."""
     return _BARE_MONTH.fullmatch(_spaced(text)) is not None

@@ -148,6 +148,20 @@ def next_delivery(feed: str, load_id: int | None = None) -> Delivery | None:
         return find_delivery(connection, waiting.delivery_id)
 
 
+def left_by_hand(connection: psycopg.Connection, feed: str) -> int | None:
+    """The load by hand that has a file of the feed in hand and was not ended, oldest file first; None where there is none.
+
+    It is left by a killed command where the caller alone may load this feed by hand.
+    """
+    row = connection.execute(
+        "select l.load_id from ops.delivery as d join ops.load as l using (load_id) where d.feed = %s"
+        " and d.state = 'received' and l.run_ref is null and l.state in ('open', 'fetched', 'staged', 'gated', 'rejected')"
+        " order by d.received_at, d.delivery_id limit 1",
+        [feed],
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
 def settle(
     delivery_id: int,
     state: Literal["loaded", "rejected", "held", "asked", "unchanged", "undone"],
@@ -160,7 +174,7 @@ def settle(
     """Write down what the load made of a delivery. May be said again, and otherwise (a hold that is released).
 
     Args:
-        on: a connection whose transaction this is to be part of.
+        on: the connection whose transaction says the same of the load, so that the two books never differ.
 
     Raises:
         KpiError: the delivery was never received, or the outcome is none.
@@ -169,12 +183,13 @@ def settle(
         raise KpiError(f"受付の結果は {'、'.join(OUTCOMES)} のいずれかです（{state}）。", "delivery.outcome")
     with nullcontext(on) if on is not None else connect() as connection:
         try:
-            row = connection.execute(
-                "update ops.delivery set state = %s, message_ja = %s, load_id = coalesce(%s, load_id),"
-                " values_digest = coalesce(%s, values_digest), settled_at = clock_timestamp()"
-                " where delivery_id = %s and state = any(%s) returning delivery_id",
-                [state, message_ja, load_id, values_digest, delivery_id, ["received", *OUTCOMES]],
-            ).fetchone()
+            with connection.transaction():
+                row = connection.execute(
+                    "update ops.delivery set state = %s, message_ja = %s, load_id = coalesce(%s, load_id),"
+                    " values_digest = coalesce(%s, values_digest), settled_at = clock_timestamp()"
+                    " where delivery_id = %s and state = any(%s) returning delivery_id",
+                    [state, message_ja, load_id, values_digest, delivery_id, ["received", *OUTCOMES]],
+                ).fetchone()
         except psycopg.errors.UniqueViolation:
             raise KpiError(
                 f"受付番号 {delivery_id} と同じ内容が、別の受付番号で受け付け済みです。",

@@ -44,14 +44,16 @@ def same_question(connection: psycopg.Connection, load_id: int) -> Question | No
 
 
 def supersede_questions(connection: psycopg.Connection, contract: Contract, load_id: int) -> list[int]:
-    """End the open questions about earlier deliveries that this one covers whole; returns their loads.
+    """End the open questions about deliveries read before this one that it covers whole; returns their loads.
 
     Must run under the feed's `lock_history`, in the transaction that settles this load, before its own state is written.
     """
     ended = []
     for (older,) in connection.execute(
-        "select load_id from ops.load where feed = %s and state = 'asked' and load_id < %s order by load_id for update",
-        [contract.feed, load_id],
+        "select q.load_id from ops.load as q join ops.load as mine on mine.load_id = %s"
+        " where q.feed = mine.feed and q.state = 'asked' and q.load_id <> mine.load_id and q.read_at <= mine.read_at"
+        " order by q.load_id for update of q",
+        [load_id],
     ).fetchall():
         covered = (
             _covers_periods(connection, older, load_id)
