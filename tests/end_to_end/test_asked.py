@@ -113,7 +113,9 @@ def test_a_good_delivery_settles_the_question(warehouse: str, estat: Simulator) 
     assert current(warehouse, THIRD) == [(served(USUAL, THIRD),)]
 
 
-def test_a_question_is_of_the_whole_delivery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_question_is_of_the_whole_delivery(
+    warehouse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from asked_feeds import rule
 
     from kpi_warehouse.errors import ContractError

@@ -17,7 +17,7 @@ class Finding:
     """Result of one expectation. `examples` holds at most 20 failing rows (aggregates and codes, never persons).
 
     `evidence_ja` is for who has to answer a question, one thought a line: what is unusual, how unusual against which
-    periods, and the two likeliest explanations. Empty where the reason and the examples say all. `periods` are the first
+    periods, and the two likeliest explanations; of a rule that holds, what it could not judge. `periods` are the first
     days of the periods that it is about; empty where it is about all that was delivered.
     """
 

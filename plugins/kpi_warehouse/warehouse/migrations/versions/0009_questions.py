@@ -8,7 +8,7 @@ they were current. Both are told like any trouble, by the database, in the trans
 from alembic import op
 
 revision = "0009"
-down_revision = "0013"
+down_revision = "0017"
 
 TABLES = """
 set role kpi_loader;
