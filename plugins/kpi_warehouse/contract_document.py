@@ -39,7 +39,7 @@ SQL_TYPES = {
     "number": ("numeric",),
     "boolean": ("boolean",),
 }
-SEVERITIES = ("critical", "warning", "info")
+SEVERITIES = ("critical", "question", "warning", "info")
 SCOPES = ("table", "rows")
 FORMATS = ("workbook", "delimited", "json")
 REVISIONS = ("ask", "accept")

@@ -31,6 +31,7 @@ from kpi_warehouse.marts_inputs import Inputs, inputs_now, published_from
 from kpi_warehouse.marts_memory import remember
 from kpi_warehouse.marts_swap import MARTS, NEXT, drop_retired, drop_schemas, keep_beside, schemas, swap
 from kpi_warehouse.set_aside.book import conclude
+from kpi_warehouse.set_aside.published_figures import note_differences
 from kpi_warehouse.set_aside.rounds import Outcome, Rounds
 from kpi_warehouse.set_aside.steps import Step, seen_now
 from kpi_warehouse.settings import settings
@@ -217,6 +218,7 @@ def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: boo
             if as_of is None:
                 remember(connection, NEXT, build_id)
                 conclude(connection, build_id, inputs.code_version)
+                note_differences(connection, NEXT)
                 swap(connection, build_id)
             else:
                 keep_beside(connection, schema)

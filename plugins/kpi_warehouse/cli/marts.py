@@ -80,7 +80,7 @@ def _load_file(feed: str, file: Path) -> None:
     """Hand a file in and load what waits of its feed, in the order of arrival, until the file's turn has been."""
     from kpi_warehouse import load as verbs
     from kpi_warehouse.sources.inbox_receive import hand_in
-    from kpi_warehouse.warehouse.deliveries import read_delivery
+    from kpi_warehouse.warehouse.deliveries import next_delivery, read_delivery
 
     delivery = hand_in(verbs.contract_of(feed), file)
     if delivery.state != "received":
@@ -92,11 +92,12 @@ def _load_file(feed: str, file: Path) -> None:
         markup=False,
     )
     while delivery.state == "received":
+        turn = next_delivery(feed)
         try:
             moved = _load_next(feed)
         except KpiError as error:
             delivery = read_delivery(delivery.delivery_id)
-            if delivery.state != "received" or error.retryable:
+            if delivery.state != "received" or error.retryable or next_delivery(feed) == turn:
                 raise
             # A file that came before this one was sent back; that is told, and is none of this one's business.
             moved = True

@@ -76,7 +76,9 @@ def judge(
         suite = _suite_findings(contract, load_id, periods)
     findings = known_failures_applied(contract, [*findings, *suite, *said])
     broken = [finding for finding in findings if not finding.success]
-    if any(finding.severity == "critical" and finding.scope == "table" for finding in broken):
+    if any(
+        finding.asks or (finding.severity == "critical" and finding.scope == "table") for finding in broken
+    ):
         return Verdict("rejected", findings, 0), periods
     held = sum(
         hold_of_file(connection, contract, load_id, finding.expectation, changed)
@@ -264,25 +266,44 @@ def _suite_findings(contract: Contract, load_id: int, periods: Sequence[PeriodDi
             schema, swept_beside = asked_beside.result()
             findings = [_schema_finding(result) for result in schema]
             broken = [name for result in [*swept, *swept_beside] for name in _broken_rules(contract, result)]
+            unknown = _not_judged([*swept, *swept_beside])
             single = {}
             if broken:
                 for name, result in zip(broken, validate(compiled.single(broken), batch), strict=True):
                     single[name] = result.result
+    start = contract.period.name
     for name, rule in compiled.rules.items():
         result = single.get(name, {})
-        rows = (result.get("details") or {}).get("unexpected_rows") or []
+        rows = [dict(row) for row in (result.get("details") or {}).get("unexpected_rows") or []]
+        count = int(result.get("observed_value") or 0)
+        named, evidence = compiled.named.get(name), ""
+        if named is not None and rows:
+            evidence = named.evidence_ja(contract, rows, count)
+        elif name in unknown:
+            evidence = f"検査できなかった期間があります：{'、'.join(unknown[name])}"
         findings.append(
             Finding(
                 name,
                 rule.severity,
                 rule.scope,
                 name not in single,
-                int(result.get("observed_value") or 0),
+                count,
                 rule.reason_ja,
-                _plain([dict(row) for row in rows[:EXAMPLES]]),
+                _plain(rows[:EXAMPLES]),
+                evidence,
+                tuple(sorted({row[start] for row in rows if row.get(start)})) if named is not None else (),
             )
         )
     return findings
+
+
+def _not_judged(sweeps: Sequence[Any]) -> dict[str, list[str]]:
+    """What the named rules say that they could not judge, by rule."""
+    said: dict[str, list[str]] = {}
+    for sweep in sweeps:
+        for row in sweep.result.get("details", {}).get("not_judged", []):
+            said.setdefault(row["rule"], []).append(row["said"])
+    return said
 
 
 def _broken_rules(contract: Contract, sweep: Any) -> list[str]:

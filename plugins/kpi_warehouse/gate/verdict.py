@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal
 
 from kpi_warehouse.contract import Scope, Severity
@@ -13,7 +14,12 @@ EXAMPLES = 20
 
 @dataclass(frozen=True)
 class Finding:
-    """Result of one expectation. `examples` holds at most 20 failing rows (aggregates and codes, never persons)."""
+    """Result of one expectation. `examples` holds at most 20 failing rows (aggregates and codes, never persons).
+
+    `evidence_ja` is for who has to answer a question, one thought a line: what is unusual, how unusual against which
+    periods, and the two likeliest explanations; of a rule that holds, what it could not judge. `periods` are the first
+    days of the periods that it is about; empty where it is about all that was delivered.
+    """
 
     expectation: str
     severity: Severity
@@ -22,6 +28,13 @@ class Finding:
     unexpected_count: int
     reason_ja: str
     examples: list[dict[str, Any]]
+    evidence_ja: str = ""
+    periods: tuple[date, ...] = ()
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person has to answer before anything of the delivery is published."""
+        return not self.success and self.severity == "question"
 
 
 @dataclass(frozen=True)
