@@ -125,7 +125,6 @@ def test_a_history_of_estat_is_made_again_as_it_was(moves: str) -> None:
     assert query(moves, "select md5(string_agg(l::text, '|' order by load_id)) from ops.load as l") == books
     assert incidents(moves) == [(MOVES, True)]
     assert query(moves, "select count(*) from pg_tables where schemaname = 'stage'") == [(0,)]
-    assert load.run(MOVES, force=True).state in ("published", "unchanged")
 
 
 @pytest.mark.parametrize("feed", [BRIEFING, SUPPORT])
