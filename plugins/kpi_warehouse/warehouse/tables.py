@@ -87,6 +87,7 @@ def lost_histories(connection: psycopg.Connection, feed: str | None = None) -> l
     accepted = connection.execute(
         "select feed, to_regclass(format('raw.%%I', feed)) is null from ops.load"
         " where published_at is not null and opened_rows > 0 and (%(feed)s::text is null or feed = %(feed)s)"
+        " and exists (select from ops.load_period as p where p.load_id = load.load_id)"
         " group by feed order by feed",
         {"feed": feed},
     ).fetchall()
