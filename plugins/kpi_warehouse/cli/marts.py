@@ -16,7 +16,7 @@ import typer
 from rich.table import Table
 
 from kpi_warehouse.cli.application import app, out, reported, wrong_usage
-from kpi_warehouse.errors import KpiError, LoadConflict
+from kpi_warehouse.errors import GateAsked, KpiError, LoadConflict
 
 if TYPE_CHECKING:
     from kpi_warehouse.load import Published
@@ -125,6 +125,8 @@ def _load_again(feed: str, delivery: Delivery) -> None:
         delivery.load_id is None
         or read_load(delivery.load_id)["contract_sha256"] == verbs.contract_of(feed).sha256
     ):
+        if delivery.state == "asked":
+            raise GateAsked("上の問い合わせに答えがあるまで公表しません。", "gate.asked")
         return
     out.print("         そのときから取り込み方の定義が変わっているため、読み直します。")
     published = replay.replay(delivery.load_id)
