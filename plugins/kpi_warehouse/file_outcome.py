@@ -25,6 +25,7 @@ from kpi_warehouse.readers.file_rows import open_book
 from kpi_warehouse.readers.grid import Book
 from kpi_warehouse.readers.layout import read_layout
 from kpi_warehouse.readers.layout_result import CellFault, Check, MeasureRow, Reading
+from kpi_warehouse.readers.places import places_in_words
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.corrections import corrections_for
 from kpi_warehouse.warehouse.deliveries import Delivery, find_delivery, settle
@@ -75,11 +76,26 @@ def sent_back(
         f"差し戻し票：{place}",
         NEXT_STEP,
     ]
+    message = places_in_words("\n".join(told))
     # One transaction: a file that was sent back has a load that refused it, wherever this is killed.
-    current.update(state="rejected", verdict="rejected", error_code=error.code, error_ja="\n".join(told))
-    settle(delivery.delivery_id, "rejected", "\n".join(told), load_id=load_id, on=connection)
+    current.update(state="rejected", verdict="rejected", error_code=error.code, error_ja=message)
+    settle(delivery.delivery_id, "rejected", message, load_id=load_id, on=connection)
     connection.commit()
-    return GateRejected("\n".join(told), error.code)
+    return GateRejected(message, error.code)
+
+
+def asked_about(connection: psycopg.Connection, load_id: int, text_ja: str, *, same_as: int | None) -> None:
+    """Tell the book of deliveries that a file waits for an answer, in the caller's transaction.
+
+    Args:
+        same_as: the load that asks about the same content already; None where this one does.
+    """
+    delivery = delivery_of(connection, load_id)
+    if same_as is None:
+        settle(delivery.delivery_id, "asked", text_ja, load_id=load_id, on=connection)
+        return
+    said = f"同じ内容について問い合わせ中です（取込番号 {same_as}）。\n{text_ja}"
+    settle(delivery.delivery_id, "rejected", said, load_id=load_id, on=connection)
 
 
 def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
