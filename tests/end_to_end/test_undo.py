@@ -35,6 +35,7 @@ from kpi_warehouse.alerts.messages import message_of
 from kpi_warehouse.cli import app
 from kpi_warehouse.decisions import questions, undo
 from kpi_warehouse.errors import ContractError, GateAsked, KpiError, StorageFailed
+from kpi_warehouse.rebuild.from_landing import rebuild
 from kpi_warehouse.warehouse.connection import connect
 
 AS_OF = f"""select md5(string_agg(md5(to_jsonb(r) - 'known_from' - 'known_to' - 'load_id' #>> '{{}}'), '' order by
@@ -95,6 +96,9 @@ def test_what_was_known_before_is_current_again_and_the_span_between_stays(
         f" nationality_code, area_code order by known_from) as next, known_to from raw.{MOVES}) as r where next < known_to",
     ) == [(0,)], "of no cell two rows are known at once"
 
+    # The history table made again from landing is the same, to the row and the instant.
+    assert rebuild(MOVES).state == "equal"
+
     (incident,) = incidents()
     assert (incident.cause, incident.severity) == ("undone", "要対応")
     assert "別の月の再送だった" in incident.summary_ja
@@ -118,6 +122,7 @@ def test_the_same_content_again_is_a_question_and_a_good_one_ends_the_incident(
     # Released after it was taken back, the content asks no more; taken back again, it does.
     undo.undo(3, "やはり誤り")
     assert current(warehouse, THIRD) == []
+    assert rebuild(MOVES).state == "equal"
     with pytest.raises(GateAsked):
         load.run(MOVES)
     estat.publish(later(USUAL, 2))

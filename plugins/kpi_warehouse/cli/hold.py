@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from kpi_warehouse.cli.application import out, reported
-from kpi_warehouse.cli.marts import rebuild
+from kpi_warehouse.cli.marts import follow
 from kpi_warehouse.errors import KpiError
 
 app = typer.Typer(help="問い合わせと保留を見る・公表を認める・受け入れない", no_args_is_help=True)
@@ -136,7 +136,7 @@ def release(
             highlight=False,
         )
     if build:
-        rebuild()
+        follow()
 
 
 def _is_row(number: int, reason: str) -> bool:

@@ -259,6 +259,10 @@ def _publish(current: Step, contract: Contract, load: dict[str, Any], reason_ja:
         for entry in changed_periods(connection, contract, load_id)
         if (entry.period, entry.period_end) in judged
     ]
+    # Said so in the book as well: what a load did not bring in, no reconstruction brings in.
+    connection.execute(
+        "update ops.load_period set overtaken = true where load_id = %s and not changed", [load_id]
+    )
     if load["held_rows"]:
         record_held(connection, contract, load_id)
     note_answer(connection, load_id, "released", reason_ja)

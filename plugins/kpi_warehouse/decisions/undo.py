@@ -61,7 +61,7 @@ def undo(load_id: int, reason_ja: str) -> Undone:
             lock_history(connection, contract)
             kept = _replaced_since(connection, contract, load_id)
             now = _now(connection)
-            closed, restored = _take_back(connection, contract, load_id, now)
+            closed, restored = take_back(connection, contract, load_id, now)
             _judge_anew(connection, contract, load_id, now)
             _write_down(
                 connection, contract, read_load(load_id, connection), reason_ja.strip(), closed, restored, now
@@ -135,10 +135,11 @@ def _replaced_since(connection: psycopg.Connection, contract: Contract, load_id:
     return later
 
 
-def _take_back(
+def take_back(
     connection: psycopg.Connection, contract: Contract, load_id: int, now: datetime
 ) -> tuple[int, int]:
-    """Close the load's current rows and write once more what was known before them; rows closed and written.
+    """Close the load's current rows and write once more what was known before them; rows closed and written. Must run after
+    `lock_history`.
 
     Before the first row that the load ever gave a cell: what a load that was itself taken back had said is passed over.
     """
@@ -174,11 +175,11 @@ def _take_back(
             "create temporary table coming on commit drop as select distinct on ({by}) p.*,"
             " case when p.public_from > {now} then p.public_from end as shown_from"
             " from going as g join {raw} as p on {same} and p.known_from < g.first_from and p.load_id <> {load}"
-            " and p.load_id not in (select load_id from ops.undo where feed = {feed})"
+            " and p.load_id not in (select load_id from ops.undo where feed = {feed} and undone_at < {now})"
             " order by {by}, p.known_from desc"
         ).format(by=names(contract.key_names, "p"), **parts)
     )
-    if _is_delayed(connection, contract, now):
+    if embargo.is_delayed(connection, contract, parts["now"]):
         # Who is on show leaves where what comes back begins; what waited to be shown and is over never is.
         connection.execute(
             sql.SQL(
@@ -198,6 +199,7 @@ def _take_back(
             " select {before_columns}, b.load_id, {now}, b.shown_from from coming as b"
         ).format(**parts)
     ).rowcount
+    connection.execute("drop table going, coming")
     return closed, restored
 
 
@@ -211,10 +213,6 @@ def _comes_twice(connection: psycopg.Connection, contract: Contract, load_id: in
         [load_id, contract.feed],
     ).fetchone()
     return bool(row and row[0])
-
-
-def _is_delayed(connection: psycopg.Connection, contract: Contract, now: datetime) -> bool:
-    return embargo.is_delayed(connection, contract, sql.Literal(now))
 
 
 def _judge_anew(connection: psycopg.Connection, contract: Contract, load_id: int, now: datetime) -> None:
