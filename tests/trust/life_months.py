@@ -1,6 +1,7 @@
 """e-Stat months of a life: the published ones, and after them generated ones in which every identity of the report holds.
 
-A generated month is the same month a year before, each flow moved by a few percent: seasons, shares and sizes stay what they were.
+A generated month is drawn around the same month a year before, as persons are counted, with each prefecture a few percent up or
+down: seasons, shares and sizes stay what they were, and no month resembles another more than true ones do.
 The moves table is the margins of the flow table, as in the report. Persons, by month (`YYYY-MM`).
 """
 
@@ -28,7 +29,7 @@ Counts = NDArray[np.int64]
 CODES = list(PREFECTURES)
 HOME, TOKYO, KAGOSHIMA = (CODES.index(code) for code in (KUMAMOTO, "13000", "46000"))
 FULL_FIRST, FULL_LAST = "2023-01", "2024-12"
-SPREAD = 0.03
+SPREAD = 0.02
 
 
 @dataclass
@@ -55,9 +56,9 @@ class Months:
         for month in periods("2025-01", max(last, "2025-01")):
             before = known.flows[f"{int(month[:4]) - 1}{month[4:]}"]
             chance = np.random.default_rng([int(month[:4]), int(month[5:])])
-            known.flows[month] = np.rint(before * np.exp(chance.normal(0.0, SPREAD, before.shape))).astype(
-                np.int64
-            )
+            comes, leaves = np.exp(chance.normal(0.0, SPREAD, (2, len(CODES))))
+            drawn = chance.poisson(before * leaves[:, None] * comes[None, :])
+            known.flows[month] = drawn.astype(np.int64)
         return known
 
     def revise(self, month: str, persons: int) -> None:
