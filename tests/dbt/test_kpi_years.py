@@ -75,6 +75,9 @@ def expected() -> dict[tuple[str, str], tuple[Decimal, str, str, Decimal | None]
 def lived(changing: Deliveries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The sheets of four years are delivered and taken, with a part of the second year, and a correction of it in the third."""
     del changing
+    inbox = tmp_path / "inbox"  # the home of these tests has files of others in its own
+    inbox.mkdir()
+    monkeypatch.setenv("KPI_INBOX", inbox.as_uri())
 
     def deliver(today: str, name: str, answers: dict[str, Answer | list[Answer]]) -> load.Published:
         monkeypatch.setenv("KPI_TODAY", today)
