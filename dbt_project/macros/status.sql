@@ -29,10 +29,10 @@
 {%- endmacro %}
 
 
-{#- The gate status of a figure: a delivery that was refused or set aside, cells that wait, cells or a delivery warned of. -#}
+{#- The gate status of a figure: a delivery that was refused, set aside or asked about, cells that wait, cells or a delivery warned of. -#}
 {% macro cell_gate_status(delivery, held_rows, flagged_rows) -%}
     case
-        when {{ delivery }} in ('rejected', 'set_aside') then {{ delivery }}
+        when {{ delivery }} in ('rejected', 'set_aside', 'asked') then {{ delivery }}
         when {{ held_rows }} > 0 then 'held'
         when {{ flagged_rows }} > 0 then 'flagged'
         else {{ delivery }}
@@ -42,7 +42,7 @@
 
 {#- The worst gate status of a group: a year is only as sound as its worst month. -#}
 {% macro worst_gate_status(gate_status) -%}
-    {%- set ladder = "array['no_feed', 'passed', 'flagged', 'held', 'set_aside', 'rejected']" -%}
+    {%- set ladder = "array['no_feed', 'passed', 'released', 'flagged', 'held', 'asked', 'set_aside', 'rejected']" -%}
     ({{ ladder }})[max(array_position({{ ladder }}, {{ gate_status }}))]
 {%- endmacro %}
 

@@ -23,7 +23,8 @@ from kpi_warehouse.readers.estat_time import Cycle
 
 # The column of a departmental feed that closes the period of a value; e-Stat's periods end by their kind.
 PERIOD_END = "period_end"
-Severity = Literal["critical", "warning", "info"]
+# `question`, of the whole delivery alone: nothing of it is published until a person answers.
+Severity = Literal["critical", "question", "warning", "info"]
 Scope = Literal["table", "rows"]
 
 

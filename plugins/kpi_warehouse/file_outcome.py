@@ -25,6 +25,7 @@ from kpi_warehouse.readers.file_rows import open_book
 from kpi_warehouse.readers.grid import Book
 from kpi_warehouse.readers.layout import read_layout
 from kpi_warehouse.readers.layout_result import CellFault, Check, MeasureRow, Reading
+from kpi_warehouse.readers.places import places_in_words
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.corrections import corrections_for
 from kpi_warehouse.warehouse.deliveries import Delivery, find_delivery, settle
@@ -75,9 +76,26 @@ def sent_back(
         f"差し戻し票：{place}",
         NEXT_STEP,
     ]
+    message = places_in_words("\n".join(told))
+    # One transaction: a file that was sent back has a load that refused it, wherever this is killed.
+    current.update(state="rejected", verdict="rejected", error_code=error.code, error_ja=message)
+    settle(delivery.delivery_id, "rejected", message, load_id=load_id, on=connection)
     connection.commit()
-    settle(delivery.delivery_id, "rejected", "\n".join(told), load_id=load_id)
-    return GateRejected("\n".join(told), error.code)
+    return GateRejected(message, error.code)
+
+
+def asked_about(connection: psycopg.Connection, load_id: int, text_ja: str, *, same_as: int | None) -> None:
+    """Tell the book of deliveries that a file waits for an answer, in the caller's transaction.
+
+    Args:
+        same_as: the load that asks about the same content already; None where this one does.
+    """
+    delivery = delivery_of(connection, load_id)
+    if same_as is None:
+        settle(delivery.delivery_id, "asked", text_ja, load_id=load_id, on=connection)
+        return
+    said = f"同じ内容について問い合わせ中です（取込番号 {same_as}）。\n{text_ja}"
+    settle(delivery.delivery_id, "rejected", said, load_id=load_id, on=connection)
 
 
 def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
@@ -98,7 +116,7 @@ def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
     current.connection.execute(
         "update ops.repair_proposal as p set state = 'superseded', decided_at = clock_timestamp()"
         " from ops.load as old, ops.load as new where new.load_id = %s and p.feed = new.feed"
-        " and old.load_id = p.load_id and old.load_id < new.load_id and p.state = 'proposed'"
+        " and old.load_id = p.load_id and (old.read_at, old.load_id) < (new.read_at, new.load_id) and p.state = 'proposed'"
         " and old.period_from <= new.period_to and old.period_to >= new.period_from",
         [current.load_id],
     )
@@ -114,6 +132,18 @@ def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
         said,
         load_id=current.load_id,
         values_digest=digest[0] if digest else None,
+        on=current.connection,
+    )
+
+
+def gone_by(current: Step) -> None:
+    """Tell the book of deliveries that a file says nothing any more: all of its periods were handed in anew since."""
+    settle(
+        delivery_of(current.connection, current.load_id).delivery_id,
+        "unchanged",
+        "同じ期間について後から届いたファイルを公表しているため、取り込むものはありません。",
+        load_id=current.load_id,
+        on=current.connection,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
@@ -11,6 +11,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from kpi_warehouse.contract import Contract
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.gate.file_findings import FORM_HELD
 from kpi_warehouse.load import contract_of
@@ -64,22 +65,30 @@ def release(held_id: int, reason_ja: str) -> Held:
     if not reason_ja.strip():
         raise KpiError("公表を認める理由（--reason）を書いてください。", "hold.no_reason")
     with connect() as connection:
+        feed = connection.execute("select feed from ops.held_row where held_id = %s", [held_id]).fetchone()
+        if feed is None:
+            raise KpiError(
+                f"保留番号 {held_id} はありません。`kpi hold list` で確認してください。", "hold.unknown"
+            )
+        # The lock of the history first, as a publish takes it: what is read after it stays true.
+        contract = contract_of(feed[0])
+        lock_history(connection, contract)
         held = (
             connection.cursor(row_factory=class_row(Held))
             .execute(f"select {COLUMNS} from ops.held_row where held_id = %s for update", [held_id])
             .fetchone()
         )
-        if held is None:
-            raise KpiError(
-                f"保留番号 {held_id} はありません。`kpi hold list` で確認してください。", "hold.unknown"
-            )
-        if held.state != "held":
-            raise KpiError(f"保留番号 {held_id} はもう保留中ではありません（{held.state}）。", "hold.settled")
+        if held is None or held.state != "held":
+            state = held.state if held else "superseded"
+            raise KpiError(f"保留番号 {held_id} はもう保留中ではありません（{state}）。", "hold.settled")
         for one in _together(connection, held):
-            _publish(connection, one)
+            known_from = connection.execute("select clock_timestamp()").fetchone()
+            assert known_from is not None
+            _refuse_read_later(connection, contract, one)
+            publish_held(connection, contract, one, known_from[0])
             connection.execute(
-                "update ops.held_row set state = 'released', settled_at = clock_timestamp() where held_id = %s",
-                [one.held_id],
+                "update ops.held_row set state = 'released', settled_at = %s where held_id = %s",
+                [known_from[0], one.held_id],
             )
             connection.execute(
                 "insert into ops.release (held_id, reason_ja) values (%s, %s)",
@@ -103,14 +112,38 @@ def _together(connection: psycopg.Connection, held: Held) -> list[Held]:
     )
 
 
-def _publish(connection: psycopg.Connection, held: Held) -> None:
-    contract = contract_of(held.feed)
-    lock_history(connection, contract)
-    raw, columns = raw_table(contract), contract.stage_columns
-    same_key = sql.SQL(" and ").join(
+def _refuse_read_later(connection: psycopg.Connection, contract: Contract, held: Held) -> None:
+    row = connection.execute(
+        sql.SQL(
+            "select r.load_id from {raw} as r join ops.load as theirs using (load_id),"
+            " ops.load as mine, jsonb_populate_record(null::{raw}, {row}) as n"
+            " where r.known_to = 'infinity' and mine.load_id = {load} and {same_key}"
+            " and (theirs.read_at, theirs.load_id) > (mine.read_at, mine.load_id) limit 1"
+        ).format(
+            raw=raw_table(contract),
+            row=sql.Literal(Jsonb(held.row)),
+            load=sql.Literal(held.load_id),
+            same_key=_same_key(contract),
+        )
+    ).fetchone()
+    if row is not None:
+        raise KpiError(
+            f"保留番号 {held.held_id} の後に読んだ値を、取込番号 {row[0]} で公表しています。何も変えていません。"
+            f"古い値に戻す必要があるときは `kpi replay {held.load_id} --set-back 理由` を使ってください。",
+            "hold.overtaken",
+        )
+
+
+def _same_key(contract: Contract) -> sql.Composable:
+    return sql.SQL(" and ").join(
         sql.SQL("r.{0} = n.{0}").format(sql.Identifier(name)) for name in contract.key_names
     )
-    (now,) = connection.execute("select clock_timestamp()").fetchone() or (None,)
+
+
+def publish_held(connection: psycopg.Connection, contract: Contract, held: Held, now: datetime) -> None:
+    """Make a held row current, known from an instant on. Must run after `lock_history`."""
+    raw, columns = raw_table(contract), contract.stage_columns
+    same_key = _same_key(contract)
     known_from, load_id = sql.Literal(now), sql.Literal(held.load_id)
     row = sql.SQL("jsonb_populate_record(null::{}, {})").format(raw, sql.Literal(Jsonb(held.row)))
     public_from = embargo.public_from(contract, "n", known_from)

@@ -7,6 +7,8 @@ in landing, so a load can go on in another process, or be replayed from its land
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -16,7 +18,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from kpi_warehouse.contract import Contract, EstatSource, contracts, estat_source, find_contract
-from kpi_warehouse.errors import GateRejected, KpiError
+from kpi_warehouse.errors import GateAsked, GateRejected, KpiError, LoadConflict
 from kpi_warehouse.gate.run import judge, record
 from kpi_warehouse.gate.verdict import Verdict
 from kpi_warehouse.readers.estat_pages import LandedPage, share_borders, stage_pages
@@ -26,15 +28,26 @@ from kpi_warehouse.sources.estat_plan import make_plan, period_named
 from kpi_warehouse.sources.estat_pull import accepted_periods, land_pages, nothing_newer, same_bytes
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.corrections import settle_corrections
+from kpi_warehouse.warehouse.deliveries import left_by_hand
 from kpi_warehouse.warehouse.history import (
     PeriodDigest,
     changed_periods,
+    give_way,
     lock_history,
     settle_held,
     write_history,
 )
 from kpi_warehouse.warehouse.landing import Landing
-from kpi_warehouse.warehouse.ledger import Step, open_load, read_load, step
+from kpi_warehouse.warehouse.ledger import (
+    SETTLED,
+    Step,
+    go_on_with,
+    load_in_hand,
+    open_load,
+    read_load,
+    step,
+)
+from kpi_warehouse.warehouse.questions import same_question, supersede_questions
 from kpi_warehouse.warehouse.tables import (
     create_stage,
     drop_stage,
@@ -43,8 +56,10 @@ from kpi_warehouse.warehouse.tables import (
     stage_table,
 )
 
+# First half of the advisory lock key of who loads a feed of files by hand; the second is hashed from its name.
+HAND_LOCK = 0x4B5048
+WAIT_FOR_OTHER_HAND = "1min"
 FetchState = Literal["fetched", "unchanged", "waiting"]
-SETTLED = ("published", "unchanged", "superseded")
 
 
 @dataclass(frozen=True)
@@ -58,13 +73,14 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Published:
-    """What publish wrote, in rows of `raw.<feed>`."""
+    """What publish wrote, in rows of `raw.<feed>`. `overtaken` periods were left as they are: they were read later since."""
 
     load_id: int
     state: str
     opened_rows: int
     closed_rows: int
     held_rows: int
+    overtaken: tuple[date, ...] = ()
 
 
 def feeds() -> tuple[Contract, ...]:
@@ -96,12 +112,40 @@ def run(
     Raises:
         KpiError: whatever a verb raises.
     """
-    fetched = fetch(feed, period, since=since, force=force, trigger=trigger)
-    if fetched.state != "fetched":
-        return Published(fetched.load_id, fetched.state, 0, 0, 0)
-    stage(fetched.load_id)
-    gate(fetched.load_id)
-    return publish(fetched.load_id)
+    with by_hand(feed) as left:
+        fetched = fetch(feed, period, since=since, force=force, trigger=trigger, go_on=left)
+        if fetched.state != "fetched":
+            return Published(fetched.load_id, fetched.state, 0, 0, 0)
+        stage(fetched.load_id)
+        gate(fetched.load_id)
+        return publish(fetched.load_id)
+
+
+@contextmanager
+def by_hand(feed: str) -> Iterator[int | None]:
+    """Load by hand: of a feed of files one process at a time, which first goes on with what a killed one left.
+
+    A load that a run of Airflow began is left to that run.
+
+    Yields:
+        The load to go on with (`fetch(go_on=…)`), None where nothing was left.
+
+    Raises:
+        LoadConflict: another process has been loading this feed by hand for longer than a minute.
+    """
+    if isinstance(contract_of(feed).source, EstatSource):
+        yield None
+        return
+    with connect(autocommit=True) as connection:
+        try:
+            connection.execute(sql.SQL("set lock_timeout = {}").format(WAIT_FOR_OTHER_HAND))
+            connection.execute("select pg_advisory_lock(%s, hashtext(%s))", [HAND_LOCK, feed])
+        except psycopg.errors.LockNotAvailable:
+            raise LoadConflict(
+                f"{feed} は別のコマンドが取り込んでいます。終わってから、もう一度実行してください。",
+                "load.in_hand",
+            ) from None
+        yield left_by_hand(connection, feed)
 
 
 def fetch(
@@ -112,6 +156,7 @@ def fetch(
     force: bool = False,
     trigger: str = "cli",
     run_ref: str | None = None,
+    go_on: int | None = None,
 ) -> Fetched:
     """Bytes → landing. Pulls the month, the months before it that were never accepted, and those re-read for revisions.
 
@@ -120,6 +165,7 @@ def fetch(
         since: read again from this period on; None is as far back as revisions are looked for.
         force: pull although the source says nothing is newer.
         run_ref: name of the run; the same run continues its own load.
+        go_on: the load that a killed command left (`by_hand`), to go on with under its own number.
 
     Raises:
         SourceUnavailable, SourceRefused, SourceChanged, StorageFailed: see `kpi_warehouse.errors`.
@@ -127,9 +173,12 @@ def fetch(
     contract = contract_of(feed)
     asked = period_named(contract, period) if period and isinstance(contract.source, EstatSource) else None
     with connect() as connection:
-        load_id = open_load(
-            contract, period=asked, trigger=trigger, run_ref=run_ref, forced=force, on=connection
-        )
+        if go_on is None:
+            load_id = open_load(
+                contract, period=asked, trigger=trigger, run_ref=run_ref, forced=force, on=connection
+            )
+        else:
+            load_id = go_on_with(connection, contract, go_on, forced=force)
         with step(load_id, "fetch", connection) as current:
             if isinstance(contract.source, EstatSource):
                 return _fetch_pages(current, contract, period, since, force=force)
@@ -170,7 +219,7 @@ def _fetch_file(current: Step, contract: Contract) -> Fetched:
     delivery = take_delivery(current, contract)
     if delivery is None:
         return _unchanged(current, "新しいファイルは届いていません。")
-    current.update(state="fetched")
+    current.update(state="fetched", read_at=delivery.received_at)
     received = f"「{delivery.file_name}」を受け取りました（受付番号 {delivery.delivery_id}）。"
     return Fetched(current.load_id, "fetched", received)
 
@@ -190,9 +239,8 @@ def stage(load_id: int) -> int:
     Raises:
         UnreadableValue: a page holds what the contract does not know; with page, row and text.
     """
-    with connect() as connection:
-        load = read_load(load_id, connection)
-        if load["state"] in SETTLED:
+    with load_in_hand(load_id) as (connection, load):
+        if load["state"] in (*SETTLED, "asked"):
             return load["staged_rows"] or 0
         return _stage(connection, load)
 
@@ -238,14 +286,16 @@ def gate(load_id: int) -> Verdict:
 
     Raises:
         GateRejected: a critical check of the whole delivery failed; nothing is published, the last good data stays.
+        GateAsked: the delivery is plausible only on a person's word; nothing is published until it is given.
     """
-    with connect() as connection:
-        load = read_load(load_id, connection)
+    with load_in_hand(load_id) as (connection, load):
         contract = contract_of(load["feed"])
+        if load["state"] == "asked":
+            raise GateAsked(load["error_ja"], "gate.asked")
         if load["state"] in SETTLED:
             return Verdict(load["verdict"], [], load["held_rows"] or 0)
         if not _stage_intact(connection, load, contract):
-            stage(load_id)
+            _stage(connection, load)
         return _gate(connection, contract, load_id)
 
 
@@ -266,14 +316,16 @@ def _gate(connection: psycopg.Connection, contract: Contract, load_id: int) -> V
         )
         _record_periods(current, periods)
         record(current.connection, contract, load_id, verdict)
-        # A refusal is written with its verdict: killed right after, the load must not look fit to publish.
-        state = "rejected" if verdict.outcome == "rejected" else "gated"
-        current.update(state=state, verdict=verdict.outcome, held_rows=verdict.held_rows)
-        current.outcome = verdict.outcome
         current.detail = {
             "broken": [finding.expectation for finding in verdict.broken],
             "held_rows": verdict.held_rows,
         }
+        if verdict.outcome == "asked":
+            raise _ask(current, contract, verdict)
+        # A refusal is written with its verdict: killed right after, the load must not look fit to publish.
+        state = "rejected" if verdict.outcome == "rejected" else "gated"
+        current.update(state=state, verdict=verdict.outcome, held_rows=verdict.held_rows)
+        current.outcome = verdict.outcome
         current.connection.commit()
         if verdict.outcome == "rejected":
             error = GateRejected(verdict.rejection_ja(contract.title_ja), "gate.rejected")
@@ -283,6 +335,28 @@ def _gate(connection: psycopg.Connection, contract: Contract, load_id: int) -> V
                 error = sent_back(current, contract, error, verdict.broken)
             raise error
     return verdict
+
+
+def _ask(current: Step, contract: Contract, verdict: Verdict) -> GateAsked:
+    """Put the question, in one transaction with the verdict; the same question that is open already is put no second time."""
+    connection, load_id = current.connection, current.load_id
+    lock_history(connection, contract)
+    open_one = same_question(connection, load_id)
+    if open_one is None:
+        supersede_questions(connection, contract, load_id)
+        state, text = "asked", verdict.question_ja(contract.title_ja, load_id)
+    else:
+        state, text = "superseded", open_one.text_ja
+    current.update(
+        state=state, verdict="asked", held_rows=verdict.held_rows, error_code="gate.asked", error_ja=text
+    )
+    connection.execute("update ops.load set finished_at = clock_timestamp() where load_id = %s", [load_id])
+    if not isinstance(contract.source, EstatSource):
+        from kpi_warehouse.file_outcome import asked_about
+
+        asked_about(connection, load_id, text, same_as=open_one.load_id if open_one else None)
+    connection.commit()
+    return GateAsked(text, "gate.asked")
 
 
 def _periods_asked(connection: psycopg.Connection, contract: Contract, load: dict[str, Any]) -> list[date]:
@@ -340,35 +414,37 @@ def publish(load_id: int) -> Published:
 
     Raises:
         KpiError: the load has not passed the gate.
+        GateAsked: a person has to answer first.
         GateRejected: cells that were accepted before are missing from the delivery.
     """
-    with connect() as connection:
-        load = read_load(load_id, connection)
+    with load_in_hand(load_id) as (connection, load):
         contract = contract_of(load["feed"])
         if load["state"] in SETTLED:
-            written = (load[count] or 0 for count in ("opened_rows", "closed_rows", "held_rows"))
-            return Published(load_id, load["state"], *written)
+            opened, closed, held = (load[n] or 0 for n in ("opened_rows", "closed_rows", "held_rows"))
+            return Published(load_id, load["state"], opened, closed, held)
+        if load["state"] == "asked":
+            raise GateAsked(load["error_ja"], "gate.asked")
         # A publish that failed on the way is done again; staging anew takes the verdict away.
-        if load["state"] not in ("gated", "failed") or load["verdict"] in (None, "rejected"):
+        if load["state"] not in ("gated", "failed") or load["verdict"] in (None, "rejected", "asked"):
             raise KpiError(
                 f"取込番号 {load_id} は検査を通っていません（状態：{load['state']}）。", "load.not_gated"
             )
         if not _stage_intact(connection, load, contract):
-            stage(load_id)
-            gate(load_id)
-        return _publish(connection, contract, load)
+            _stage(connection, load)
+            _gate(connection, contract, load_id)
+        return _publish(connection, contract, load_id)
 
 
-def _publish(connection: psycopg.Connection, contract: Contract, load: dict[str, Any]) -> Published:
-    load_id = load["load_id"]
+def _publish(connection: psycopg.Connection, contract: Contract, load_id: int) -> Published:
     with step(load_id, "publish", connection) as current:
         lock_history(current.connection, contract)
-        if _overtaken(current.connection, load):
-            current.update(state="superseded")
+        load = read_load(load_id, current.connection)
+        overtaken, left = give_way(current.connection, contract, load_id)
+        if overtaken:
+            current.detail["overtaken"] = [f"{period}" for period in overtaken]
             settle_held(current.connection, contract, load_id, own=True)
-            drop_stage(current.connection, contract, load_id)
-            current.outcome = "superseded"
-            return Published(load_id, "superseded", 0, 0, 0)
+        if overtaken and not left:
+            return _superseded(current, contract, overtaken)
         changed = changed_periods(current.connection, contract, load_id)
         opened = closed = 0
         known_from = None
@@ -383,6 +459,7 @@ def _publish(connection: psycopg.Connection, contract: Contract, load: dict[str,
             )
             opened, closed, known_from = written.opened, written.closed, written.known_from
         settle_held(current.connection, contract, load_id)
+        supersede_questions(current.connection, contract, load_id)
         ended = settle_corrections(current.connection, load_id)
         state = "published" if opened or closed else "unchanged"
         current.update(state=state, opened_rows=opened, closed_rows=closed, published_at=known_from)
@@ -390,12 +467,28 @@ def _publish(connection: psycopg.Connection, contract: Contract, load: dict[str,
             "update ops.load set finished_at = clock_timestamp() where load_id = %s", [load_id]
         )
         drop_stage(current.connection, contract, load_id)
-        current.outcome, current.detail = state, {"opened_rows": opened, "closed_rows": closed}
+        current.outcome = state
+        current.detail |= {"opened_rows": opened, "closed_rows": closed}
         if not isinstance(contract.source, EstatSource):
             from kpi_warehouse.file_outcome import taken
 
             taken(current, load["held_rows"] or 0, state, ended)
-    return Published(load_id, state, opened, closed, load["held_rows"] or 0)
+    return Published(load_id, state, opened, closed, load["held_rows"] or 0, overtaken)
+
+
+def _superseded(current: Step, contract: Contract, overtaken: tuple[date, ...]) -> Published:
+    """Everything of this load was read later since: nothing is written, and its file is settled."""
+    current.update(state="superseded", opened_rows=0, closed_rows=0)
+    current.connection.execute(
+        "update ops.load set finished_at = clock_timestamp() where load_id = %s", [current.load_id]
+    )
+    drop_stage(current.connection, contract, current.load_id)
+    current.outcome = "superseded"
+    if not isinstance(contract.source, EstatSource):
+        from kpi_warehouse.file_outcome import gone_by
+
+        gone_by(current)
+    return Published(current.load_id, "superseded", 0, 0, 0, overtaken)
 
 
 def _page_borders(connection: psycopg.Connection, load_id: int) -> list[int]:
@@ -403,13 +496,3 @@ def _page_borders(connection: psycopg.Connection, load_id: int) -> list[int]:
     row = connection.execute("select count(*) from ops.load_page where load_id = %s", [load_id]).fetchone()
     assert row is not None
     return share_borders(row[0], settings().stage_processes)
-
-
-def _overtaken(connection: psycopg.Connection, load: dict[str, Any]) -> bool:
-    """Whether a load opened later has already published some of these months: older bytes must not undo newer ones."""
-    row = connection.execute(
-        "select exists (select 1 from ops.load where feed = %s and load_id > %s and state = 'published'"
-        " and period_from <= %s and period_to >= %s)",
-        [load["feed"], load["load_id"], load["period_to"], load["period_from"]],
-    ).fetchone()
-    return bool(row and row[0])

@@ -31,11 +31,12 @@ from kpi_warehouse.marts_inputs import Inputs, inputs_now, published_from
 from kpi_warehouse.marts_memory import remember
 from kpi_warehouse.marts_swap import MARTS, NEXT, drop_retired, drop_schemas, keep_beside, schemas, swap
 from kpi_warehouse.set_aside.book import conclude
+from kpi_warehouse.set_aside.published_figures import note_differences
 from kpi_warehouse.set_aside.rounds import Outcome, Rounds
 from kpi_warehouse.set_aside.steps import Step, seen_now
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
-from kpi_warehouse.warehouse.ledger import KILLED_BUILD_JA
+from kpi_warehouse.warehouse.ledger import KILLED_BUILD_JA, WAIT_FOR_THE_LOST_SESSION
 from kpi_warehouse.warehouse.tables import ensure_raw
 
 BUILD_LOCK = 0x4B50_4942
@@ -217,6 +218,7 @@ def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: boo
             if as_of is None:
                 remember(connection, NEXT, build_id)
                 conclude(connection, build_id, inputs.code_version)
+                note_differences(connection, NEXT)
                 swap(connection, build_id)
             else:
                 keep_beside(connection, schema)
@@ -227,7 +229,11 @@ def _build(connection: psycopg.Connection, as_of: datetime | None, *, force: boo
         if as_of is not None:
             drop_schemas(connection, NEXT)
         raise
-    drop_retired(connection)
+    except psycopg.OperationalError:
+        if not _stands(build_id):
+            raise
+    else:
+        drop_retired(connection)
     left_out = tuple(sorted(outcome.left_out))
     return Built(build_id, "published", nodes, time.monotonic() - started, schema, left_out)
 
@@ -249,6 +255,26 @@ def _rounds(
         connection, HISTORY, code_version, attempt, lambda names: feeds_behind(NEXT, code_version, names)
     )
     return rounds.run(force=force) if as_of is None else rounds.as_of(as_of)
+
+
+def _stands(build_id: int) -> bool:
+    """Whether a build is in the books as published, asked once the session that was lost is gone.
+
+    Raises:
+        StorageFailed: the database does not answer; which marts are in use is not known.
+    """
+    try:
+        with connect("kpi_transformer", autocommit=True) as connection:
+            connection.execute(sql.SQL("set lock_timeout = {}").format(WAIT_FOR_THE_LOST_SESSION))
+            connection.execute("select pg_advisory_lock(%s)", [BUILD_LOCK])
+            row = connection.execute("select state from ops.build where build_id = %s", [build_id]).fetchone()
+    except (KpiError, psycopg.Error) as error:
+        raise StorageFailed(
+            f"入れ替えの直前にデータベースとの接続が切れ、構築番号 {build_id} が公開されたか確かめられませんでした。"
+            "サーバーを確認して、もう一度 `kpi build` を実行してください。",
+            "marts.in_doubt",
+        ) from error
+    return row == ("published",)
 
 
 def _ensure_sources() -> None:

@@ -16,7 +16,10 @@ SOURCE_SUFFIXES = {".sql", ".yml", ".csv", ".md"}
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a build is made from: the code with the KPI catalogue, and the state of history and gate."""
+    """What a build is made from: the code with the KPI catalogue, and the state of history and gate.
+
+    `newest_load_id` is the load that was published last; a load with a smaller number may be published after one with a larger.
+    """
 
     code_version: str
     history: str
@@ -30,11 +33,13 @@ def inputs_now(connection: psycopg.Connection) -> Inputs:
         with decisions as (
             select
                 feed,
-                max(load_id) filter (where published_at is not null) as published,
+                count(published_at) as published,
+                max(published_at) as published_at,
                 max(source_updated_on) as source_updated_on,
-                (array_agg(state = 'rejected' order by load_id desc))[1] as newest_rejected
+                (array_agg(state = 'rejected' order by load_id desc))[1] as newest_rejected,
+                array_agg(load_id order by load_id) filter (where state = 'asked') as asked
             from ops.load
-            where published_at is not null or state in ('unchanged', 'rejected')
+            where published_at is not null or state in ('unchanged', 'rejected', 'asked')
             group by feed
         ),
         held as (
@@ -44,10 +49,12 @@ def inputs_now(connection: psycopg.Connection) -> Inputs:
             select max(public_from) as since from ops.embargo where public_from <= clock_timestamp()
         )
         select
-            (select max(published) from decisions),
+            (select load_id from ops.load where published_at is not null order by published_at desc limit 1),
             (select jsonb_agg(decisions order by feed) from decisions)::text,
             (select jsonb_agg(held order by feed, period) from held)::text,
-            (select since from shown)::text
+            (select since from shown)::text,
+            (select max(settled_at) from ops.held_row where state = 'released')::text,
+            (select max(undone_at) from ops.undo)::text
         """
     ).fetchone()
     assert row is not None

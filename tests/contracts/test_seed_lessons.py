@@ -16,7 +16,7 @@ from openpyxl import load_workbook
 
 from demo.inbox_files.__main__ import FILES, INBOX
 from kpi_warehouse.contract import Contract, FileSource, contracts, file_source
-from kpi_warehouse.gate.suite import rule_query
+from kpi_warehouse.gate.rules import named_rule, rule_query
 from kpi_warehouse.japanese.periods import fiscal_year
 from kpi_warehouse.readers.file_rows import read_file
 from kpi_warehouse.readers.layout import Reading
@@ -133,12 +133,26 @@ class Gate:
                 )
             broken = {}
             for rule in contract.rules:
-                sql = re.sub(r"\{([a-z_:]+)\}", self._table, rule_query(contract, rule))
+                named = named_rule(contract, rule)
+                views = named.views(contract) if named else {}
+                made = [f"{name} as ({self._resolved(query, views)})" for name, query in views.items()]
+                sql = self._resolved(rule_query(contract, rule), views)
+                sql = f"with {', '.join(made)} select * from ({sql}) as q" if made else sql
                 count = len(connection.execute(sql).fetchall())
                 if count:
                     broken[rule.name] = (rule.severity, count)
             connection.rollback()
         return broken
+
+    def _resolved(self, query: str, views: dict[str, str]) -> str:
+        """A query with tables in the place of its placeholders; the whole delivery has changed."""
+        return re.sub(
+            r"\{([a-z_0-9:]+)\}",
+            lambda found: (
+                {"staged": "batch", **{view: view for view in views}}.get(found[1]) or self._table(found)
+            ),
+            query,
+        )
 
     @staticmethod
     def _table(placeholder: re.Match[str]) -> str:

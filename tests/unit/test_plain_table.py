@@ -58,7 +58,13 @@ def test_clean_rows_are_read_alike_and_by_copy(data: st.DataObject) -> None:
 
 ODD_VALUES = ["▲12", "１２", "X", "-", "***", "12人", "12 ", "約30", "(5)", "1,234", "", " ", "abc", "12世帯", "1e5", "+3",
               "5\u3000", "X※1", "1.2.3", "0" * 16, "2024年5月", "計", "R6"]  # fmt: skip
+ODD_VALUES += ["75①", "(56)", "1 234", "10/12", "5O", '"1\n2"', "９９％"]
 ODD_LABELS = [
+    "6月",
+    "７年5月",
+    "202405",
+    "6.4",
+    "熊本市①",
     "",
     " ",
     "全国",
@@ -184,3 +190,34 @@ def test_several_values_a_row_whatever_is_in_a_cell(data: st.DataObject) -> None
         st.sampled_from(ODD_VALUES + ODD_LABELS)
     )
     agrees(data.draw(written(rows, WIDE_HEADING)), contract(WIDE))
+
+
+def test_a_month_that_takes_its_year_from_the_rows_above_is_left_to_the_engine() -> None:
+    rows = [
+        [month, "熊本市", "0～4歳", "人口総数", "1"] for month in ("令和6年12月", "1月", "令和7年12月", "1月")
+    ]
+    body = "\n".join(map(",".join, [LONG, *rows])).encode("cp932")
+    assert not agrees(body, contract())
+    reading = file_rows.read_file(contract(), body, NAME)
+    assert not reading.faults
+    assert [str(row.period) for row in reading.rows] == [
+        "2024-12-01",
+        "2025-01-01",
+        "2025-12-01",
+        "2026-01-01",
+    ]
+
+
+def test_what_the_contract_converts_and_labels_that_stand_again_are_left_to_the_engine() -> None:
+    rows = [["令和6年5月", "熊本市", "0～4歳", "5", "5", "", "", "1"]]
+    body = "\n".join(map(",".join, [WIDE_HEADING, *rows])).encode("cp932")
+    assert agrees(body, contract(WIDE))
+    converted = WIDE.replace(
+        "measure: population, unit: 人", "measure: population, unit: 人, unitFactors: {千人: 1000}"
+    )
+    assert not agrees(body, contract(converted))
+    again = [[*WIDE_HEADING, "市町村"], [*rows[0], "熊本市"]]
+    assert not agrees("\n".join(map(",".join, again)).encode("cp932"), contract(WIDE))
+    assert not file_rows.read_file(
+        contract(WIDE), "\n".join(map(",".join, again)).encode("cp932"), NAME
+    ).faults

@@ -170,3 +170,12 @@ def test_what_is_written_comes_back(table: list[list[str]], encoding: str) -> No
     for written, came in zip(table, found, strict=False):
         assert (written + [""] * width)[:width] == came
     assert not any(cell for row in table[len(found) :] for cell in row)
+
+
+def test_a_text_written_as_a_formula_is_what_excel_shows_of_it() -> None:
+    body = '区分,番号,件数\n相談,="001","=""1,200"""\n移住,="a"&"b",=1\n'.encode("cp932")
+    rows = read_delimited(body, "実績.csv", encoding=None, delimiter=None).sheets[0].rows
+    assert [[cell.value for cell in row] for row in rows[1:]] == [
+        ["相談", "001", "1,200"],
+        ["移住", '="a"&"b"', "=1"],
+    ]

@@ -1,5 +1,23 @@
 with
 
+-- The end of the 年度 after next, as seen at the instant of the build; at least that of the plans.
+span as (
+
+    select
+        date '{{ var("calendar_from") }}' as first_month,
+        greatest(
+            date '{{ var("calendar_to") }}',
+            make_date(
+                3 + extract(
+                    year from {{ build_instant() }} at time zone 'Asia/Tokyo' - interval '3 months'
+                )::integer,
+                3,
+                31
+            )
+        ) as last_day
+
+),
+
 months as (
 
     select
@@ -10,7 +28,7 @@ months as (
         extract(year from month - interval '3 months')::integer as fiscal_year,
         extract(month from month - interval '3 months')::integer as fiscal_month_order
     from generate_series(
-        date '{{ var("calendar_from") }}', date '{{ var("calendar_to") }}', interval '1 month'
+        (select span.first_month from span), (select span.last_day from span), interval '1 month'
     ) as calendar (month)
 
 ),

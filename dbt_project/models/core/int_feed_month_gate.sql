@@ -30,6 +30,17 @@ load_months as (
 
 ),
 
+-- Until it is answered, a question is about the months that were shown before, whatever came of other deliveries.
+open_question as (
+
+    select distinct
+        feed,
+        month
+    from load_months
+    where state = 'asked'
+
+),
+
 -- A refused delivery, and one that is set aside, leave the last good figures in place; the next accepted one
 -- takes the warning away.
 newest_decision as (
@@ -39,7 +50,7 @@ newest_decision as (
         month,
         state
     from load_months
-    where published_at is not null or state in ('unchanged', 'rejected', 'set_aside')
+    where published_at is not null or state in ('unchanged', 'rejected', 'set_aside', 'asked')
     order by feed asc, month asc, load_id desc
 
 ),
@@ -50,9 +61,10 @@ verdict_in_force as (
     select distinct on (feed, month)
         feed,
         month,
-        load_id
+        load_id,
+        verdict
     from load_months
-    where published_at is not null and verdict in ('passed', 'flagged', 'held')
+    where published_at is not null and verdict in ('passed', 'released', 'flagged', 'held')
     order by feed asc, month asc, load_id desc
 
 )
@@ -62,6 +74,8 @@ select
     newest_decision.month,
     case
         when newest_decision.state in ('rejected', 'set_aside') then newest_decision.state
+        when open_question.feed is not null then 'asked'
+        when verdict_in_force.verdict = 'released' then 'released'
         when unplaced_warnings.load_id is not null then 'flagged'
         else 'passed'
     end as gate_status
@@ -69,3 +83,5 @@ from newest_decision
 left join verdict_in_force
     on newest_decision.feed = verdict_in_force.feed and newest_decision.month = verdict_in_force.month
 left join unplaced_warnings on verdict_in_force.load_id = unplaced_warnings.load_id
+left join open_question
+    on newest_decision.feed = open_question.feed and newest_decision.month = open_question.month

@@ -15,9 +15,10 @@ import typer
 from rich.table import Table
 
 from kpi_warehouse.cli.application import app, out, reported, wrong_usage
-from kpi_warehouse.errors import KpiError, LoadConflict
+from kpi_warehouse.errors import GateAsked, KpiError, LoadConflict
 
 if TYPE_CHECKING:
+    from kpi_warehouse.load import Published
     from kpi_warehouse.warehouse.deliveries import Delivery
 
 # The judgements that are one; every other code is a state, shown without colour.
@@ -77,7 +78,7 @@ def _load_file(feed: str, file: Path) -> None:
     """Hand a file in and load what waits of its feed, in the order of arrival, until the file's turn has been."""
     from kpi_warehouse import load as verbs
     from kpi_warehouse.sources.inbox_receive import hand_in
-    from kpi_warehouse.warehouse.deliveries import read_delivery
+    from kpi_warehouse.warehouse.deliveries import next_delivery, read_delivery
 
     delivery = hand_in(verbs.contract_of(feed), file)
     if delivery.state != "received":
@@ -89,11 +90,12 @@ def _load_file(feed: str, file: Path) -> None:
         markup=False,
     )
     while delivery.state == "received":
+        turn = next_delivery(feed)
         try:
             moved = _load_next(feed)
         except KpiError as error:
             delivery = read_delivery(delivery.delivery_id)
-            if delivery.state != "received" or error.retryable:
+            if delivery.state != "received" or error.retryable or next_delivery(feed) == turn:
                 raise
             # A file that came before this one was sent back; that is told, and is none of this one's business.
             moved = True
@@ -121,6 +123,8 @@ def _load_again(feed: str, delivery: Delivery) -> None:
         delivery.load_id is None
         or read_load(delivery.load_id)["contract_sha256"] == verbs.contract_of(feed).sha256
     ):
+        if delivery.state == "asked":
+            raise GateAsked("上の問い合わせに答えがあるまで公表しません。", "gate.asked")
         return
     out.print("         そのときから取り込み方の定義が変わっているため、読み直します。")
     published = replay.replay(delivery.load_id)
@@ -135,22 +139,37 @@ def _load_next(
     """All verbs on what is new of a feed, each told as it ends; False when nothing is."""
     from kpi_warehouse import load as verbs
 
-    fetched = verbs.fetch(feed, period, since=since, force=force)
-    out.print(f"fetch    {fetched.message_ja}（取込番号 {fetched.load_id}）")
-    if fetched.state != "fetched":
-        return False
-    out.print(f"stage    {verbs.stage(fetched.load_id):,} 行")
-    verdict = verbs.gate(fetched.load_id)
-    out.print(
-        f"gate     {verdict.outcome}" + (f"（保留 {verdict.held_rows:,} 行）" if verdict.held_rows else "")
-    )
-    for finding in verdict.broken:
-        out.print(f"         ・{finding.reason_ja} → {finding.unexpected_count:,} 件", markup=False)
-    published = verbs.publish(fetched.load_id)
+    with verbs.by_hand(feed) as left:
+        fetched = verbs.fetch(feed, period, since=since, force=force, go_on=left)
+        gone_on = "途中で止まっていた取込の続きです。" if left else ""
+        out.print(f"fetch    {gone_on}{fetched.message_ja}（取込番号 {fetched.load_id}）")
+        if fetched.state != "fetched":
+            return False
+        out.print(f"stage    {verbs.stage(fetched.load_id):,} 行")
+        verdict = verbs.gate(fetched.load_id)
+        out.print(
+            f"gate     {verdict.outcome}"
+            + (f"（保留 {verdict.held_rows:,} 行）" if verdict.held_rows else "")
+        )
+        for finding in verdict.broken:
+            out.print(f"         ・{finding.reason_ja} → {finding.unexpected_count:,} 件", markup=False)
+        published = verbs.publish(fetched.load_id)
     out.print(
         f"publish  {published.state}：新しい行 {published.opened_rows:,}、閉じた行 {published.closed_rows:,}"
+        + _given_way(published)
     )
     return True
+
+
+def _given_way(published: Published) -> str:
+    """The periods that were left as they are, in words."""
+    if not published.overtaken:
+        return ""
+    first, last = published.overtaken[0], published.overtaken[-1]
+    return (
+        f"。{first:%Y-%m}〜{last:%Y-%m} のうち {len(published.overtaken)} 期間は、"
+        "後から読んだ値を公表しているため、そのままにしました"
+    )
 
 
 @app.command(

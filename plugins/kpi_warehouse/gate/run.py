@@ -85,6 +85,8 @@ def judge(
         for finding in broken
         if finding.severity == "critical" and finding.scope == "rows"
     )
+    if any(finding.asks for finding in broken):
+        return Verdict("asked", findings, held), periods
     outcome: Outcome = (
         "held" if held else "flagged" if any(f.severity == "warning" for f in broken) else "passed"
     )
@@ -113,7 +115,7 @@ def record(connection: psycopg.Connection, contract: Contract, load_id: int, ver
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into ops.gate_result (load_id, expectation, severity, scope, success, unexpected_count, observed,"
-            " reason_ja) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            " reason_ja, evidence_ja, periods) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
                     load_id,
@@ -124,27 +126,34 @@ def record(connection: psycopg.Connection, contract: Contract, load_id: int, ver
                     f.unexpected_count,
                     Jsonb(f.examples),
                     f.reason_ja,
+                    f.evidence_ja,
+                    list(f.periods),
                 )
                 for f in verdict.findings
             ],
         )
-    if verdict.held_rows:
-        connection.execute(
-            sql.SQL(
-                "insert into ops.held_row (load_id, feed, period, period_end, row, expectation, reason_ja, source_ref)"
-                " select g.load_id, {feed}, s.{period}, s.{period_end}, to_jsonb(s) - 'held_note', g.expectation,"
-                " concat_ws(' ', s.held_note, g.reason_ja),"
-                " {source_ref}"
-                " from {stage} as s join ops.gate_result as g on g.load_id = {load_id} and g.expectation = s.held_by"
-            ).format(
-                feed=sql.Literal(contract.feed),
-                period=sql.Identifier(contract.period_names[0]),
-                period_end=sql.Identifier(contract.period_names[1]),
-                source_ref=_source_ref(contract),
-                stage=stage_table(contract, load_id),
-                load_id=sql.Literal(load_id),
-            )
+    # Of a delivery that is asked about no row waits by itself yet: all of them do.
+    if verdict.held_rows and verdict.outcome != "asked":
+        record_held(connection, contract, load_id)
+
+
+def record_held(connection: psycopg.Connection, contract: Contract, load_id: int) -> None:
+    """Write the rows that the gate marked in the stage table to the book of rows that wait."""
+    connection.execute(
+        sql.SQL(
+            "insert into ops.held_row (load_id, feed, period, period_end, row, expectation, reason_ja, source_ref)"
+            " select g.load_id, {feed}, s.{period}, s.{period_end}, to_jsonb(s) - 'held_note', g.expectation,"
+            " concat_ws(' ', s.held_note, g.reason_ja), {source_ref}"
+            " from {stage} as s join ops.gate_result as g on g.load_id = {load_id} and g.expectation = s.held_by"
+        ).format(
+            feed=sql.Literal(contract.feed),
+            period=sql.Identifier(contract.period_names[0]),
+            period_end=sql.Identifier(contract.period_names[1]),
+            source_ref=_source_ref(contract),
+            stage=stage_table(contract, load_id),
+            load_id=sql.Literal(load_id),
         )
+    )
 
 
 def _source_ref(contract: Contract) -> sql.Composable:
@@ -264,25 +273,44 @@ def _suite_findings(contract: Contract, load_id: int, periods: Sequence[PeriodDi
             schema, swept_beside = asked_beside.result()
             findings = [_schema_finding(result) for result in schema]
             broken = [name for result in [*swept, *swept_beside] for name in _broken_rules(contract, result)]
+            unknown = _not_judged([*swept, *swept_beside])
             single = {}
             if broken:
                 for name, result in zip(broken, validate(compiled.single(broken), batch), strict=True):
                     single[name] = result.result
+    start = contract.period.name
     for name, rule in compiled.rules.items():
         result = single.get(name, {})
-        rows = (result.get("details") or {}).get("unexpected_rows") or []
+        rows = [dict(row) for row in (result.get("details") or {}).get("unexpected_rows") or []]
+        count = int(result.get("observed_value") or 0)
+        named, evidence = compiled.named.get(name), ""
+        if named is not None and rows:
+            evidence = named.evidence_ja(contract, rows, count)
+        elif name in unknown:
+            evidence = f"検査できなかった期間があります：{'、'.join(unknown[name])}"
         findings.append(
             Finding(
                 name,
                 rule.severity,
                 rule.scope,
                 name not in single,
-                int(result.get("observed_value") or 0),
+                count,
                 rule.reason_ja,
-                _plain([dict(row) for row in rows[:EXAMPLES]]),
+                _plain(rows[:EXAMPLES]),
+                evidence,
+                tuple(sorted({row[start] for row in rows if row.get(start)})) if named is not None else (),
             )
         )
     return findings
+
+
+def _not_judged(sweeps: Sequence[Any]) -> dict[str, list[str]]:
+    """What the named rules say that they could not judge, by rule."""
+    said: dict[str, list[str]] = {}
+    for sweep in sweeps:
+        for row in sweep.result.get("details", {}).get("not_judged", []):
+            said.setdefault(row["rule"], []).append(row["said"])
+    return said
 
 
 def _broken_rules(contract: Contract, sweep: Any) -> list[str]:

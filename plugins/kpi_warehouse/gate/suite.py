@@ -33,10 +33,18 @@ from great_expectations.expectations.metadata_types import FailureSeverity
 
 from kpi_warehouse.contract import Contract, FileSource, Rule
 from kpi_warehouse.errors import ContractError
-from kpi_warehouse.gate.rules.kpi_sheet import RULES
+from kpi_warehouse.gate.rules import named_rule, rule_query
+from kpi_warehouse.gate.rules.named_rule import NamedRule
 from kpi_warehouse.warehouse.tables import stage_name
 
-_PLACEHOLDER = re.compile(r"\{([a-z_:]+)\}")
+_PLACEHOLDER = re.compile(r"\{([a-z_0-9:]+)\}")
+# Great Expectations has no word for a question; what came of a rule is decided by the verdict, not by this.
+SEVERITIES = {
+    "critical": FailureSeverity.CRITICAL,
+    "question": FailureSeverity.WARNING,
+    "warning": FailureSeverity.WARNING,
+    "info": FailureSeverity.INFO,
+}
 # A rule that looks at one row at a time. What may reach beyond the row, or end the condition, is asked by itself.
 _ROW_RULE = re.compile(
     r"\s*select \* from \{batch\}\s+where\s"
@@ -50,6 +58,7 @@ ACCEPTED_KEPT = "accepted_value_kept"
 class ExpectNoRuleBroken(UnexpectedRowsExpectation):  # type: ignore[misc]
     """No rule of the contract finds a violation; the unexpected rows are (rule, violations).
 
+    A row that `said` something instead names what a rule could not judge, and breaks nothing.
     Unlike its parent it asks once: the parent runs the query a second time to count rows that it already holds.
     """
 
@@ -61,20 +70,26 @@ class ExpectNoRuleBroken(UnexpectedRowsExpectation):  # type: ignore[misc]
         runtime_configuration: dict[str, Any] | None = None,
         execution_engine: Any = None,
     ) -> dict[str, Any]:
-        broken = [dict(row) for row in metrics["unexpected_rows_query.table"]]
+        rows = [dict(row) for row in metrics["unexpected_rows_query.table"]]
+        broken = [row for row in rows if row["violations"]]
+        said = [row for row in rows if not row["violations"]]
         return {
             "success": not broken,
-            "result": {"observed_value": len(broken), "details": {"broken": broken}},
+            "result": {"observed_value": len(broken), "details": {"broken": broken, "not_judged": said}},
         }
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """The rules of a contract with their SQL resolved; `{batch}` is left for GX, which puts the changed rows there."""
+    """The rules of a contract with their SQL resolved; `{batch}` is left for GX, which puts the changed rows there.
+
+    `named` holds the rules that the contract names instead of stating their SQL.
+    """
 
     schema_expectations: list[Expectation]
     queries: dict[str, str]
     rules: dict[str, Rule]
+    named: dict[str, NamedRule]
     sweep_queries: tuple[str, ...]
 
     def schema(self) -> ExpectationSuite:
@@ -98,7 +113,7 @@ class Compiled:
         expectations = [
             UnexpectedRowsExpectation(
                 unexpected_rows_query=self.queries[name],
-                severity=FailureSeverity(self.rules[name].severity),
+                severity=SEVERITIES[self.rules[name].severity],
                 meta={"rule": name},
             )
             for name in names
@@ -116,48 +131,121 @@ def compile_contract(contract: Contract, load_id: int = 0) -> Compiled:
     if isinstance(contract.source, FileSource) and contract.source.revisions == "ask":
         implied.append(_accepted_kept(contract))
     rules = {rule.name: rule for rule in (*contract.rules, *implied)}
-    queries = {name: _standalone(contract, rule, load_id) for name, rule in rules.items()}
-    sweeps = tuple(_sweep_query(contract, part, load_id) for part in _swept_together(contract, rules))
-    return Compiled(_schema_expectations(contract), queries, rules, sweeps)
+    text = _Text(contract, rules, load_id)
+    queries = {name: text.standalone(name) for name in rules}
+    sweeps = tuple(_sweep_query(text, part) for part in _swept_together(text))
+    return Compiled(_schema_expectations(contract), queries, rules, text.named, sweeps)
 
 
-def _swept_together(contract: Contract, rules: dict[str, Rule]) -> list[dict[str, Rule]]:
+class _Text:
+    """The SQL of a contract's rules, with tables where the placeholders stand.
+
+    `{batch}` becomes the CTE `changed`, so that GX fills it in once; `{staged}` is the whole delivery, changed or not.
+    """
+
+    def __init__(self, contract: Contract, rules: dict[str, Rule], load_id: int) -> None:
+        self.contract, self.rules, self.load_id = contract, rules, load_id
+        self.named = {name: named for name, rule in rules.items() if (named := named_rule(contract, rule))}
+        self.views = dict(contract.gate_views)
+        for named in self.named.values():
+            self.views.update(named.views(contract))
+
+    def query(self, name: str) -> str:
+        """The unexpected rows of a rule, placeholders and all."""
+        return rule_query(self.contract, self.rules[name])
+
+    def not_judged(self, name: str) -> str | None:
+        """The periods that a rule cannot judge, placeholders and all."""
+        return self.named[name].not_judged(self.contract) if name in self.named else None
+
+    def used(self, text: str) -> list[str]:
+        """The shared views that a text needs, those that others are made of first."""
+        names: list[str] = []
+        for name, query in self.views.items():
+            if f"{{{name}}}" in text and name not in names:
+                names += [each for each in (*self.used(query), name) if each not in names]
+        return names
+
+    def standalone(self, name: str) -> str:
+        """A rule's query by itself."""
+        return f"{self.clause(self.query(name))} select * from ({self.resolved(name, self.query(name))}) as q"
+
+    def clause(self, text: str) -> str:
+        """The `with` clause: the changed rows, and those shared views that the text uses, each computed once."""
+        views = [
+            f"{name} as materialized ({self.resolved(name, self.views[name])})" for name in self.used(text)
+        ]
+        return "with " + ", ".join(["changed as not materialized (select * from {batch})", *views])
+
+    def resolved(self, name: str, query: str) -> str:
+        """A query with tables in the place of placeholders; `name` is of the rule or view that states it."""
+
+        def table(match: re.Match[str]) -> str:
+            place, _, feed = match[1].partition(":")
+            if place == "batch":
+                return "changed"
+            if place in self.views:
+                return place
+            if place == "staged":
+                return f'stage."{stage_name(self.contract, self.load_id)}"'
+            if place == "checks" and isinstance(self.contract.source, FileSource):
+                return _stated_totals(self.contract, self.load_id)
+            if place == "history" or (place == "accepted" and feed):
+                return f"(select * from raw.{feed or self.contract.feed} where known_to = 'infinity')"
+            raise ContractError(
+                f"{self.contract.path.name}: 規則 {name} の {{{match[1]}}} は決められた表ではありません。"
+                "期待：batch（変わった行）、staged（届いた行すべて）、history、checks（ファイルの計）、accepted:<フィード>、"
+                f"{'、'.join(self.contract.gate_views)}",
+                "contract.placeholder",
+            )
+
+        return _PLACEHOLDER.sub(table, query)
+
+
+def _swept_together(text: _Text) -> list[dict[str, Rule]]:
     """The rules that prove the key and all others, or all in one where both need the same intermediate table."""
     parts = [
-        {name: rule for name, rule in rules.items() if rule.proves_key is proves} for proves in (True, False)
+        {name: rule for name, rule in text.rules.items() if rule.proves_key is proves}
+        for proves in (True, False)
     ]
-    used = [
-        {
-            view
-            for view in contract.gate_views
-            for rule in part.values()
-            if f"{{{view}}}" in rule_query(contract, rule)
-        }
-        for part in parts
-    ]
-    return [rules] if used[0] & used[1] else [part for part in parts if part]
+    used = [{view for name in part for view in text.used(text.query(name))} for part in parts]
+    return [text.rules] if used[0] & used[1] else [part for part in parts if part]
 
 
-def _sweep_query(contract: Contract, rules: dict[str, Rule], load_id: int) -> str:
-    """The broken rules and how often each is: one scan for all rules about single rows, and what each other rule needs."""
+def _sweep_query(text: _Text, rules: dict[str, Rule]) -> str:
+    """The broken rules and how often each is: one scan for all rules about single rows, and what each other rule needs.
+
+    A named rule also says which periods it could not judge.
+    """
     by_row: dict[str, str] = {}
     counts: list[str] = []
-    for name, rule in rules.items():
-        if match := _ROW_RULE.fullmatch(rule_query(contract, rule)):
+    needed: list[str] = []
+    for name in rules:
+        query = text.query(name)
+        needed.append(query)
+        if match := _ROW_RULE.fullmatch(query):
             by_row[name] = f'count(*) filter (where {match["condition"]}) as "{name}"'
-        else:
+            continue
+        counts.append(
+            f"select '{name}' as rule, count(*) as violations, null::text as said from ({text.resolved(name, query)}) as q"
+        )
+        if unknown := text.not_judged(name):
+            needed.append(unknown)
             counts.append(
-                f"select '{name}' as rule, count(*) as violations from ({_resolve(contract, rule, load_id)}) as q"
+                f"select '{name}', 0, why || '：' || count(*) || ' 期間（' || min(period) || '〜' || max(period) || '）'"
+                f" from ({text.resolved(name, unknown)}) as q group by why"
             )
     if by_row:
         counted_names = ", ".join(f"('{name}', \"{name}\")" for name in by_row)
         counts.append(
-            f"select c.rule, c.violations from (select {', '.join(by_row.values())} from changed) as r"
+            f"select c.rule, c.violations, null::text as said from (select {', '.join(by_row.values())} from changed) as r"
             f" cross join lateral (values {counted_names}) as c (rule, violations)"
         )
-    views = _views(contract, " ".join(rule_query(contract, rule) for rule in rules.values()))
     counted = "\nunion all\n".join(counts)
-    return f"{views} select rule, violations from ({counted}) as counted where violations > 0"
+    return (
+        f"{text.clause(' '.join(needed))} select rule, violations, said from ({counted}) as counted"
+        " where violations > 0 or said is not null"
+    )
 
 
 def _schema_expectations(contract: Contract) -> list[Expectation]:
@@ -211,47 +299,6 @@ def _accepted_kept(contract: Contract) -> Rule:
     )
 
 
-def rule_query(contract: Contract, rule: Rule) -> str:
-    """The SQL of a rule: as the contract writes it, or made by the rule that it names."""
-    if rule.expectation in RULES:
-        try:
-            return RULES[rule.expectation](**rule.kwargs)
-        except TypeError as error:
-            raise ContractError(
-                f"{contract.path.name}: 規則 {rule.name} の kwargs が {rule.expectation} のものではありません：{error}",
-                "contract.rule_kwargs",
-            ) from error
-    if rule.expectation != "unexpected_rows_expectation":
-        raise ContractError(
-            f"{contract.path.name}: 規則 {rule.name} の implementation.type「{rule.expectation}」は使えません。"
-            f"期待：unexpected_rows_expectation（違反する行を返す SQL）、{'、'.join(RULES)}",
-            "contract.expectation",
-        )
-    return str(rule.kwargs["unexpected_rows_query"])
-
-
-def _resolve(contract: Contract, rule: Rule, load_id: int) -> str:
-    """Put tables where the placeholders stand. `{batch}` becomes the CTE `changed`, so that GX fills it in once."""
-
-    def table(match: re.Match[str]) -> str:
-        name, _, feed = match[1].partition(":")
-        if name == "batch":
-            return "changed"
-        if name in contract.gate_views:
-            return name
-        if name == "checks" and isinstance(contract.source, FileSource):
-            return _stated_totals(contract, load_id)
-        if name == "history" or (name == "accepted" and feed):
-            return f"(select * from raw.{feed or contract.feed} where known_to = 'infinity')"
-        raise ContractError(
-            f"{contract.path.name}: 規則 {rule.name} の {{{match[1]}}} は決められた表ではありません。"
-            f"期待：batch、history、checks（ファイルの計）、accepted:<フィード>、{'、'.join(contract.gate_views)}",
-            "contract.placeholder",
-        )
-
-    return _PLACEHOLDER.sub(table, rule_query(contract, rule))
-
-
 def _stated_totals(contract: Contract, load_id: int) -> str:
     """The file's own totals beside the sum of the cells they speak of; a total over a cell without number says nothing."""
     return (
@@ -261,20 +308,6 @@ def _stated_totals(contract: Contract, load_id: int) -> str:
         " and (c.measure_code is null or c.measure_code = s.measure_code)) as t"
         f" where c.load_id = {load_id} and t.numbers = cardinality(c.members))"
     )
-
-
-def _views(contract: Contract, text: str) -> str:
-    """The `with` clause: the changed rows, and those shared views that the text uses, each computed once."""
-    used = [
-        f"{name} as materialized ({query.replace('{batch}', 'changed')})"
-        for name, query in contract.gate_views.items()
-        if f"{{{name}}}" in text
-    ]
-    return "with " + ", ".join(["changed as not materialized (select * from {batch})", *used])
-
-
-def _standalone(contract: Contract, rule: Rule, load_id: int) -> str:
-    return f"{_views(contract, rule_query(contract, rule))} select * from ({_resolve(contract, rule, load_id)}) as q"
 
 
 def accepted_feeds(contract: Contract) -> set[str]:

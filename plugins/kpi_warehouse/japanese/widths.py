@@ -52,6 +52,10 @@ class Unreadable(ValueError):
 
 def fold(text: str) -> str:
     """Compatibility form but for characters that mark, one kind of hyphen and wave dash, single blanks, none at the ends."""
+    return _known_fold(text) if len(text) <= _KEPT else _folded(text)
+
+
+def _folded(text: str) -> str:
     if text.isascii():
         return _BLANKS.sub(" ", text).strip()
     marks = {ord(each): chr(_STAND_IN + at) for at, each in enumerate(_marks_in(text))}
@@ -90,6 +94,7 @@ def _key(text: str) -> str:
     return key
 
 
-# The names of a contract are compared with every heading again and again; prose is not worth its memory.
+# The names of a contract are compared with every heading and label again and again; prose is not worth its memory.
 _KEPT = 64
+_known_fold = lru_cache(maxsize=16384)(_folded)
 _known_key = lru_cache(maxsize=16384)(_key)

@@ -1,7 +1,8 @@
 """A delimited text (CSV, TSV) → one sheet of text cells.
 
 A cell's place is the physical line its record begins at, so a person finds it in any editor: a line break inside quotes
-does not shift what follows. Values stay text: `001` keeps its zeros, and what a number is the contract says.
+does not shift what follows. Values stay text: `001` keeps its zeros, and what a number is the contract says. Of `="001"`,
+which exports write so that Excel keeps the zeros, it is what Excel shows.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _DELIMITERS = (",", "\t", ";")
 # Enough lines to see the table below a preamble of titles.
 _SAMPLE = 1 << 16
 _SEP_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+_TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
 _REPORTED = 5
 
 
@@ -79,12 +81,20 @@ class _Records:
         end = self.starts[index + 1] if index + 1 < len(self.starts) else len(self.text)
         place = f"行{self.lines[index]}:"
         fields = next(csv.reader((self.text[start:end],), delimiter=self.delimiter), [])
+        if '="' in self.text[start:end]:
+            fields = list(map(_as_text, fields))
         cells = [
             Cell(field or None, f"{place}{column}", field)
             for column, field in enumerate(fields[: self.width], 1)
         ]
         cells += [Cell(None, f"{place}{column}", "") for column in range(len(cells) + 1, self.width + 1)]
         return cells
+
+
+def _as_text(field: str) -> str:
+    """`="120"`, by which an export tells Excel to show 120 as it stands, is what Excel shows of it."""
+    found = _TEXT_FORMULA.fullmatch(field)
+    return found[1].replace('""', '"') if found else field
 
 
 def _records(text: str, name: str, delimiter: str, begin: int) -> _Records:

@@ -68,6 +68,17 @@ def container_of(body: bytes, name: str) -> str:
     raise wrong_kind(name, kind_of(body))
 
 
+def guard_text(body: bytes, name: str) -> None:
+    """Refuse bytes that are neither a workbook nor a text that may hold a table.
+
+    Raises:
+        UnreadableFile: a picture, a PDF, an archive, a web page, named as what it is.
+    """
+    beginning = body[:64].removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
+    if beginning.startswith(tuple(_OTHER)) or beginning.startswith(b"<"):
+        raise wrong_kind(name, kind_of(body))
+
+
 def kind_of(body: bytes) -> str:
     """What bytes that are no workbook are, in the words of the person who sent them."""
     head = body[:4096]
@@ -78,7 +89,7 @@ def kind_of(body: bytes) -> str:
     if b"urn:schemas-microsoft-com:office:spreadsheet" in head:
         kinds.append("XML スプレッドシート 2003")
     if _HTML.search(head):
-        kinds.append("HTML（Web ページ）")
+        kinds.append("ウェブページ（HTML）")
     if plain.startswith(b"<?xml"):
         kinds.append("XML")
     if b"\x00" in head or not plain:

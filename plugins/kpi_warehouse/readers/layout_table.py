@@ -23,7 +23,7 @@ class TableReader:
     """Reads one found table into the context's rows, checks and findings.
 
     After `read`, `found.end` is the first row behind the table; `left` are cells and `left_rows` rows before it that
-    nothing of the table took.
+    nothing of the table took; `inherits` says that a period took its era or year from a row above it.
     """
 
     def __init__(self, found: Found, context: Context) -> None:
@@ -33,12 +33,14 @@ class TableReader:
         self.columns = compiler.columns()
         self.periods = PeriodCells(self.table.year, compiler.base, found.page.sheet.day_zero)
         self.notes = context.outside.footnotes(found)
+        self.inherits = False
         self.left: list[tuple[int, int]] = []
         self.left_rows: set[int] = set()
         self._values = LineValues(found, context, self.columns, self.periods, self.notes)
         self._ignored = Words(self.rules.ignore)
         self._totals = Totals(found, self.columns)
         self._texts: dict[str, str] = {}
+        self._names: dict[tuple[int, str], tuple[str, tuple[str, ...]]] = {}
         self._above: dict[int, tuple[str, Cell]] = {}
         self._measured = [column.at for column in (*self.columns.values, *self.columns.totals)]
         self._above_periods: dict[int, PeriodsAbove] = {}
@@ -274,9 +276,11 @@ class TableReader:
 
     def _named(self, spec: ColumnSpec, text: str) -> tuple[str, tuple[str, ...]]:
         """A label without its footnote signs, and the signs; a circled number may be part of a name the contract has."""
-        if spec.kind in ("axis", "measure") and self.context.lists.recognise(spec, text):
-            return text, ()
-        return take_references(text)
+        found = self._names.get((id(spec), text))
+        if found is None:
+            known = spec.kind in ("axis", "measure") and self.context.lists.recognise(spec, text)
+            found = self._names[id(spec), text] = (text, ()) if known else take_references(text)
+        return found
 
     def _same_again(self, line: Line, labels: list[Label]) -> None:
         """Columns whose heading stands twice: what is written there must be what the row's label says already."""
@@ -362,6 +366,7 @@ class TableReader:
         above = self._above_periods.setdefault(column, PeriodsAbove())
         whole = above.with_era(text)
         base = above.base(whole)
+        self.inherits = self.inherits or whole != text or base is not None
         read = self.periods.read(cell, whole, base, kind=spec.period_kind)
         if isinstance(read, str):
             return read

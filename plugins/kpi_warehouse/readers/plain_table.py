@@ -147,7 +147,10 @@ class PlainTable:
             or not _KINDS.issuperset(columns.by_kind)
             or not columns.labels
             or not columns.values
-            or any(column.units or column.signs for column in columns.values)
+            or reader.found.repeated
+            or any(column.units or column.signs or column.remarks for column in columns.values)
+            # A number that is multiplied is not the one that stands there.
+            or any(column.factors for column in columns.values)
             or any("" in spec.headings for spec in table.columns)
             or any(mark[:1].isdigit() or (mark[:1] == "-" and len(mark) > 1) for mark in marks)
             or len(set(labels)) < len(labels)
@@ -163,10 +166,12 @@ class PlainTable:
         sheet = Sheet(self._source.name, [self._source.heading, *rows])
         understood = understand(Book([sheet], "plain"), self._layout, self._contract.columns)
         reading, search = understood.reading, understood.search
-        if reading.faults or reading.drift or reading.checks or understood.lines_outside:
+        if reading.faults or reading.drift or reading.notices or reading.checks or understood.lines_outside:
             raise NotPlain("faults, drift, totals or lines outside")
         if len(search.found) != 1 or search.found[0].bottom or search.ambiguous:
             raise NotPlain("heading")
+        if any(reader.inherits for reader in understood.readers):
+            raise NotPlain("a period that depends on the rows above it")
         found = search.found[0]
         if found.top or found.caption or found.page.landmarks != [0] or found.end != 1 + len(rows):
             raise NotPlain("rows that are none")

@@ -48,7 +48,7 @@ def land_pages(current: Step, client: EstatClient, plan: Plan) -> None:
     landing, declared, number = Landing(settings().landing_url), 0, 0
     moved = threading.Event()
     coming = client.pages(plan.query, on_restart=moved.set)
-    _forget_pages(current)
+    _begin_reading(current)
     with ThreadPoolExecutor(1) as ahead:
         asked = ahead.submit(next, coming, None)
         while (page := asked.result()) is not None:
@@ -56,7 +56,7 @@ def land_pages(current: Step, client: EstatClient, plan: Plan) -> None:
             if moved.is_set():
                 moved.clear()
                 declared = number = 0
-                _forget_pages(current)
+                _begin_reading(current)
             asked = ahead.submit(next, coming, None)
             number += 1
             declared += page.total_number if page.from_number <= 1 else 0
@@ -90,21 +90,30 @@ def _land(current: Step, landed: Landed, page: Page, number: int) -> None:
     )
 
 
-def _forget_pages(current: Step) -> None:
+def _begin_reading(current: Step) -> None:
     current.connection.execute("delete from ops.load_page where load_id = %s", [current.load_id])
+    # Before the first page is asked for: what is read from now on is newer than what others read before.
+    current.connection.execute(
+        "update ops.load set read_at = clock_timestamp() where load_id = %s", [current.load_id]
+    )
     current.connection.commit()
 
 
 def same_bytes(connection: psycopg.Connection, contract: Contract, load_id: int) -> bool:
-    """Whether these pages are, byte for byte, those of the last accepted load of the same periods."""
+    """Whether these pages are, byte for byte, those of the last accepted load of the same periods.
+
+    While a question is open they are looked at all the same: the source has taken back what the question is about.
+    """
     row = connection.execute(
         "with mine as (select array_agg((params, sha256) order by page) as pages from ops.load_page where load_id = %(me)s),"
         " last as (select l.load_id from ops.load as l join ops.load as m on m.load_id = %(me)s"
-        " where l.feed = m.feed and l.load_id < m.load_id and l.state = 'published' and l.contract_sha256 = %(contract)s"
+        " where l.feed = m.feed and l.load_id <> m.load_id and l.state = 'published' and l.contract_sha256 = %(contract)s"
         " and coalesce(l.held_rows, 0) = 0 and l.period_from = m.period_from and l.period_to = m.period_to"
         " and not exists (select 1 from ops.load as later where later.feed = l.feed and later.state = 'published'"
-        " and later.load_id > l.load_id)"
-        " order by l.load_id desc limit 1)"
+        " and later.published_at > l.published_at)"
+        " and not exists (select 1 from ops.load_period as p where p.load_id = l.load_id and p.overtaken)"
+        " and not exists (select 1 from ops.load as q where q.feed = l.feed and q.state = 'asked')"
+        " order by l.published_at desc limit 1)"
         " select mine.pages = (select array_agg((p.params, p.sha256) order by p.page) from ops.load_page as p"
         " join last on last.load_id = p.load_id) from mine",
         {"me": load_id, "contract": contract.sha256},

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kpi_warehouse.errors import UnreadableFile
+from kpi_warehouse.readers import file_kind
+from kpi_warehouse.readers.delimited import detected_delimiter, read_delimited
+from kpi_warehouse.readers.text_encoding import decode
 
 LARGE_TEXT = 4 * 1024 * 1024
 HEAD_LINES = 3000
@@ -21,19 +24,10 @@ PART_LINES = 300
 PARTS = 16
 MOST_CLOSER_LINES = 2000
 MOST_CELLS = 2_000_000
-_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _CLOSER = re.compile(
     r"[\w.%+-]@[\w-]+\.|(?<![\d-])0[789]0-?\d{4}-?\d{4}(?![\d-])|(?<![\d.,-])\d{4}([ -]?)\d{4}\1\d{4}(?![\d.,-])",
     re.ASCII,
 )
-_OTHER_KINDS = {
-    b"%PDF": "PDF",
-    b"\x89PNG": "画像",
-    b"\xff\xd8\xff": "画像",
-    b"{\\rtf": "リッチテキスト",
-    b"<!DOCTYPE": "ウェブページ",
-    b"<html": "ウェブページ",
-}
 
 
 @dataclass(frozen=True)
@@ -74,22 +68,17 @@ def read_content(
         raise UnreadableFile(
             f"{name} は空のファイルです。保存し直して、もう一度入れてください。", "file.empty"
         )
-    for beginning, kind in _OTHER_KINDS.items():
-        if body.lstrip()[:9].lower().startswith(beginning.lower()):
-            raise UnreadableFile(
-                f"{name} は{kind}です。Excel・CSV・JSON のファイルで提出してください。", "file.kind"
-            )
-    if body.startswith((_ZIP, _OLE)):
+    if body.startswith((file_kind.ZIP, file_kind.OLE)):
         from kpi_warehouse.readers.workbook import read_workbook
 
         book = read_workbook(body, name)
         return Content(book.sheets, dict(book.properties))
+    file_kind.guard_text(body, name)
     if name.casefold().endswith(".json") or body.lstrip()[:1] in (b"{", b"["):
         return Content([TextSheet(list(_json_rows(body, name)))], {})
     if len(body) > LARGE_TEXT:
-        return Content([TextSheet(list(_lines_of_interest(body, name)))], {})
-    from kpi_warehouse.readers.delimited import read_delimited
-
+        text, _ = decode(body, name, encoding)
+        return Content([TextSheet(list(_lines_of_interest(text)))], {})
     book = read_delimited(body, name, encoding=encoding, delimiter=delimiter)
     return Content(book.sheets, dict(book.properties))
 
@@ -137,17 +126,16 @@ def _json_cell(value: object, place: str) -> TextCell:
     return TextCell(None if isinstance(value, dict | list) else value, place)
 
 
-def _lines_of_interest(body: bytes, name: str) -> Iterator[list[TextCell]]:
+def _lines_of_interest(text: str) -> Iterator[list[TextCell]]:
     """The lines of a large text that are looked at, each with its number; an empty line between parts of it."""
-    lines = _decoded(body, name).splitlines()
+    lines = text.splitlines()
     wanted = set(range(min(HEAD_LINES, len(lines))))
     for part in range(1, PARTS):
         start = part * len(lines) // PARTS
         wanted.update(range(start, min(start + PART_LINES, len(lines))))
     closer = (at for at, line in enumerate(lines) if _CLOSER.search(line))
     wanted.update(at for _, at in zip(range(MOST_CLOSER_LINES), closer, strict=False))
-    head = "\n".join(lines[:50])
-    delimiter = max("\t,;", key=head.count)
+    delimiter = detected_delimiter(text)
     width = 1 + max(line.count(delimiter) for line in lines[:HEAD_LINES])
     for at in sorted(wanted):
         yield from _split(lines[at], at + 1, delimiter, width)
@@ -161,14 +149,3 @@ def _split(line: str, number: int, delimiter: str, width: int) -> Iterable[list[
     if cells:
         padded = [*cells[:width], *([""] * (width - len(cells)))]
         yield [TextCell(cell or None, f"行{number}:{at}") for at, cell in enumerate(padded, start=1)]
-
-
-def _decoded(body: bytes, name: str) -> str:
-    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return body.decode("utf-16", "replace")
-    if b"\x00" in body:
-        raise UnreadableFile(f"{name} は文字のファイルではありません。", "file.kind")
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return body.decode("cp932", "replace")

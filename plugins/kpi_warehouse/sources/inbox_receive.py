@@ -26,6 +26,7 @@ import psycopg
 
 from kpi_warehouse.contract import Contract, file_source, load_contract
 from kpi_warehouse.errors import GateRejected, KpiError, LoadConflict, UnreadableFile
+from kpi_warehouse.readers.places import places_in_words
 from kpi_warehouse.settings import settings
 from kpi_warehouse.sources.files import LARGEST_BYTES, Arrival, FileMoved, scan, shown_address
 from kpi_warehouse.sources.inbox_names import (
@@ -42,6 +43,7 @@ from kpi_warehouse.sources.personal_data import find_personal_data, refusal
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.deliveries import (
     REFUSED,
+    SENT_BACK,
     Delivery,
     accepted_with,
     find_delivery,
@@ -145,7 +147,7 @@ def hand_in(contract: Contract, path: Path) -> Delivery:
             break
     location = f"{shown_address(inbox)}/{contract.feed}/{place.rpartition('/')[2]}"
     before = latest_delivery(location)
-    if before is not None and before.state in (*REFUSED, "rejected"):
+    if before is not None and before.state in (*REFUSED, *SENT_BACK):
         reopen(before.delivery_id)
     receive_all(wait=True)
     return _handed_in(location, name)
@@ -293,7 +295,14 @@ def _take(connection: psycopg.Connection, arrival: Arrival, feeds: Sequence[File
         return refuse(connection, number, "unreadable", content.message_ja, feed=feed.feed, sha256=sha256)
     people = find_personal_data(content.sheets, allowed=feed.source.not_personal)
     if people:
-        return refuse(connection, number, "refused_personal", refusal(people), feed=feed.feed, sha256=sha256)
+        return refuse(
+            connection,
+            number,
+            "refused_personal",
+            places_in_words(refusal(people)),
+            feed=feed.feed,
+            sha256=sha256,
+        )
     landed = Landing(settings().landing_url).put(body)
     suffix = Path(name).suffix.casefold()
     return accept(connection, number, feed.feed, landed, MEDIA_TYPES.get(suffix, "application/octet-stream"))

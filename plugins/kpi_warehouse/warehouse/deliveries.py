@@ -3,7 +3,7 @@
 A delivery has its number as soon as its file is seen, and it is written down before anything is done with the file, so
 a process that is killed anywhere is followed by one that goes on. Its states:
 
-    settling ──► received ──► loaded / unchanged / held / rejected     (decided by the load)
+    settling ──► received ──► loaded / unchanged / held / asked / rejected    (decided by the load; loaded may be undone)
         └──────► duplicate / unmatched / refused_personal / unreadable (decided on reception; nothing was landed)
 
 `received` means: its bytes are in landing. Who takes deliveries in turn asks `next_delivery`; who starts runs asks
@@ -12,6 +12,7 @@ a process that is killed anywhere is followed by one that goes on. Its states:
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -32,11 +33,15 @@ State = Literal[
     "loaded",
     "rejected",
     "held",
+    "asked",
     "unchanged",
+    "undone",
 ]
 REFUSED = ("unmatched", "refused_personal", "unreadable")
-ACCEPTED = ("received", "loaded", "held", "unchanged")
-OUTCOMES = ("loaded", "rejected", "held", "unchanged")
+# Loads have said no to these: handed in again, they are looked at again.
+SENT_BACK = ("rejected", "undone")
+ACCEPTED = ("received", "loaded", "held", "asked", "unchanged")
+OUTCOMES = ("loaded", "rejected", "held", "asked", "unchanged", "undone")
 # First half of the advisory lock key of a feed's deliveries; the second is hashed from its name.
 FEED_LOCK = 0x4B5046
 COLUMNS = (
@@ -143,29 +148,48 @@ def next_delivery(feed: str, load_id: int | None = None) -> Delivery | None:
         return find_delivery(connection, waiting.delivery_id)
 
 
+def left_by_hand(connection: psycopg.Connection, feed: str) -> int | None:
+    """The load by hand that has a file of the feed in hand and was not ended, oldest file first; None where there is none.
+
+    It is left by a killed command where the caller alone may load this feed by hand.
+    """
+    row = connection.execute(
+        "select l.load_id from ops.delivery as d join ops.load as l using (load_id) where d.feed = %s"
+        " and d.state = 'received' and l.run_ref is null and l.state in ('open', 'fetched', 'staged', 'gated', 'rejected')"
+        " order by d.received_at, d.delivery_id limit 1",
+        [feed],
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
 def settle(
     delivery_id: int,
-    state: Literal["loaded", "rejected", "held", "unchanged"],
+    state: Literal["loaded", "rejected", "held", "asked", "unchanged", "undone"],
     message_ja: str,
     *,
     load_id: int | None = None,
     values_digest: str | None = None,
+    on: psycopg.Connection | None = None,
 ) -> Delivery:
     """Write down what the load made of a delivery. May be said again, and otherwise (a hold that is released).
+
+    Args:
+        on: the connection whose transaction says the same of the load, so that the two books never differ.
 
     Raises:
         KpiError: the delivery was never received, or the outcome is none.
     """
     if state not in OUTCOMES:
         raise KpiError(f"受付の結果は {'、'.join(OUTCOMES)} のいずれかです（{state}）。", "delivery.outcome")
-    with connect() as connection:
+    with nullcontext(on) if on is not None else connect() as connection:
         try:
-            row = connection.execute(
-                "update ops.delivery set state = %s, message_ja = %s, load_id = coalesce(%s, load_id),"
-                " values_digest = coalesce(%s, values_digest), settled_at = clock_timestamp()"
-                " where delivery_id = %s and state = any(%s) returning delivery_id",
-                [state, message_ja, load_id, values_digest, delivery_id, ["received", *OUTCOMES]],
-            ).fetchone()
+            with connection.transaction():
+                row = connection.execute(
+                    "update ops.delivery set state = %s, message_ja = %s, load_id = coalesce(%s, load_id),"
+                    " values_digest = coalesce(%s, values_digest), settled_at = clock_timestamp()"
+                    " where delivery_id = %s and state = any(%s) returning delivery_id",
+                    [state, message_ja, load_id, values_digest, delivery_id, ["received", *OUTCOMES]],
+                ).fetchone()
         except psycopg.errors.UniqueViolation:
             raise KpiError(
                 f"受付番号 {delivery_id} と同じ内容が、別の受付番号で受け付け済みです。",
@@ -205,7 +229,7 @@ def reopen(delivery_id: int) -> Delivery:
         row = connection.execute(
             "update ops.delivery set state = 'settling', message_ja = null, settled_at = null, attempts = 0,"
             " load_id = null, announced_at = null where delivery_id = %s and state = any(%s) returning delivery_id",
-            [delivery_id, [*REFUSED, "rejected"]],
+            [delivery_id, [*REFUSED, *SENT_BACK]],
         ).fetchone()
         found = find_delivery(connection, delivery_id)
         if row is None:

@@ -30,6 +30,12 @@ from kpi_warehouse.warehouse.tables import (
     stage_table,
 )
 
+# Condition that a held row `h` is of a load whose source was read before that of another.
+READ_BEFORE = (
+    "exists (select from ops.load as theirs, ops.load as mine where theirs.load_id = h.load_id and mine.load_id = {}"
+    " and (theirs.read_at, theirs.load_id) < (mine.read_at, mine.load_id))"
+)
+
 
 @dataclass(frozen=True)
 class PeriodDigest:
@@ -121,7 +127,8 @@ def changed_periods(connection: psycopg.Connection, contract: Contract, load_id:
         " left join ops.period_digest as p"
         " on p.feed = %s and (p.period, p.period_end) = (d.period, d.period_end)"
         " left join ops.load as l on l.load_id = p.load_id"
-        " where d.load_id = %s and (p.rows, p.digest, l.contract_sha256) is distinct from (d.rows, d.digest, %s)"
+        " where d.load_id = %s and not d.overtaken"
+        " and (p.rows, p.digest, l.contract_sha256) is distinct from (d.rows, d.digest, %s)"
         " order by d.period, d.period_end",
         [contract.feed, load_id, contract.sha256],
     ).fetchall()
@@ -147,32 +154,62 @@ def lock_history(connection: psycopg.Connection, contract: Contract) -> None:
     connection.execute("select pg_advisory_xact_lock(hashtextextended('publish ' || %s, 0))", [contract.feed])
 
 
+def give_way(
+    connection: psycopg.Connection, contract: Contract, load_id: int
+) -> tuple[tuple[date, ...], int]:
+    """Mark the load's periods that were read later by another load and accepted since: older bytes must not undo newer ones.
+
+    Where deliveries speak of their own rows alone (`covers: rows`), it is rows that give way (`_write_difference`), and where
+    somebody sets figures back (`ops.load.set_back_ja`), none. Must run after `lock_history`.
+
+    Returns:
+        First days of the periods that give way, and how many do not.
+    """
+    if not covers_whole_periods(contract):
+        return (), 1
+    rows = connection.execute(
+        "update ops.load_period as p set overtaken = mine.set_back_ja is null and exists ("
+        " select from ops.load as newer where newer.feed = mine.feed and newer.load_id <> mine.load_id"
+        " and newer.state in ('published', 'unchanged') and newer.read_at > mine.read_at and ("
+        "  exists (select from ops.load_period as q where q.load_id = newer.load_id and not q.overtaken"
+        "   and (q.period, q.period_end) = (p.period, p.period_end))"
+        # The very bytes of the load before it: accepted without a look at its rows.
+        "  or p.period between newer.period_from and newer.period_to"
+        "   and exists (select from ops.load_page as page where page.load_id = newer.load_id)"
+        "   and not exists (select from ops.load_period as q where q.load_id = newer.load_id)))"
+        " from ops.load as mine where mine.load_id = %s and p.load_id = mine.load_id returning p.period, p.overtaken",
+        [load_id],
+    ).fetchall()
+    overtaken = tuple(sorted(period for period, is_overtaken in rows if is_overtaken))
+    return overtaken, len(rows) - len(overtaken)
+
+
 def settle_held(
     connection: psycopg.Connection, contract: Contract, load_id: int, *, own: bool = False
 ) -> None:
-    """A delivery that was let through settles what earlier ones of its periods left waiting; an overtaken one its own.
+    """A delivery that was let through settles what those read before it left waiting of its periods; its own where it gave way.
 
     Where a delivery speaks of its own rows alone (`covers: rows`), a row is settled by a later one about the same thing: of
     the same twelve months, or of any where the one that waits lay ahead. Next year's row leaves this year's question open.
     """
-    rows = not own and not covers_whole_periods(contract)
+    rows = not covers_whole_periods(contract)
     connection.execute(
         sql.SQL(
             "update ops.held_row as h set state = 'superseded', settled_at = clock_timestamp() from {said}"
-            " and h.feed = {feed} and h.state = 'held' and h.load_id {earlier} {load}"
+            " and h.feed = {feed} and h.state = 'held' and {whose}"
         ).format(
-            said=_same_rows(contract, load_id) if rows else _same_periods(load_id),
+            said=_same_rows(contract, load_id) if rows else _same_periods(load_id, overtaken=own),
             feed=sql.Literal(contract.feed),
-            earlier=sql.SQL("=" if own else "<"),
-            load=sql.Literal(load_id),
+            whose=sql.SQL("h.load_id = {}" if own else READ_BEFORE).format(sql.Literal(load_id)),
         )
     )
 
 
-def _same_periods(load_id: int) -> sql.Composable:
+def _same_periods(load_id: int, *, overtaken: bool) -> sql.Composable:
     return sql.SQL(
-        "ops.load_period as p where p.load_id = {} and (h.period, h.period_end) = (p.period, p.period_end)"
-    ).format(sql.Literal(load_id))
+        "ops.load_period as p where p.load_id = {} and p.overtaken = {}"
+        " and (h.period, h.period_end) = (p.period, p.period_end)"
+    ).format(sql.Literal(load_id), sql.Literal(overtaken))
 
 
 def _same_rows(contract: Contract, load_id: int) -> sql.Composable:
@@ -234,6 +271,9 @@ def write_history(
         "columns": names((*contract.stage_columns, "load_id", "known_from", "public_from")),
         "staged": names(contract.stage_columns, "c"),
         "same_said": sql.SQL(" and ").join(_same(column) for column in contract.said_columns),
+        "not_overtaken": sql.SQL("")
+        if covers_whole_periods(contract)
+        else sql.SQL(" and not ") + _read_later(contract, load_id),
         "load_id": sql.Literal(load_id),
         "known_from": sql.Literal(known_from),
         "public_from": embargo.public_from(contract, "c", sql.Literal(known_from)),
@@ -251,11 +291,15 @@ def write_history(
             " where p.load_id = {load_id} and (p.period, p.period_end) in (select * from unnest(%s::date[], %s::date[]))"
             " and not ({held} and exists (select 1 from {stage} as s"
             " where (s.{start}, s.{end}) = (p.period, p.period_end) and s.held_by is not null))"
+            " and not exists (select from {stage} as c where (c.{start}, c.{end}) = (p.period, p.period_end){overtaken})"
             " on conflict (feed, period, period_end) do update set rows = excluded.rows, digest = excluded.digest,"
             " load_id = excluded.load_id, accepted_at = clock_timestamp()"
         ).format(
             feed=sql.Literal(contract.feed),
             held=sql.Literal(held),
+            overtaken=sql.SQL(" and false")
+            if covers_whole_periods(contract)
+            else sql.SQL(" and ") + _read_later(contract, load_id),
             start=sql.Identifier(start),
             end=sql.Identifier(end),
             **{k: parts[k] for k in ("load_id", "stage")},
@@ -263,6 +307,21 @@ def write_history(
         [[entry.period for entry in periods], [entry.period_end for entry in periods]],
     )
     return Written(opened, closed, known_from)
+
+
+def _read_later(contract: Contract, load_id: int) -> sql.Composable:
+    """Condition that the current row of a staged row's key comes from a load whose source was read after this one's."""
+    return sql.SQL(
+        "exists (select from {raw} as r join ops.load as theirs on theirs.load_id = r.load_id, ops.load as mine"
+        " where r.known_to = 'infinity' and {same_key} and mine.load_id = {load} and mine.set_back_ja is null"
+        " and theirs.read_at > mine.read_at)"
+    ).format(
+        raw=raw_table(contract),
+        same_key=sql.SQL(" and ").join(
+            sql.SQL("r.{0} = c.{0}").format(sql.Identifier(column)) for column in contract.key_names
+        ),
+        load=sql.Literal(load_id),
+    )
 
 
 def _write_all(
@@ -337,7 +396,7 @@ def _write_difference(
         sql.SQL(
             "create temporary table opening on commit drop as select c.*, {public_from} as public_from from {stage} as c"
             " where {staged_periods} and c.held_by is null and not exists (select 1 from {raw} as r"
-            " where r.known_to = 'infinity' and {raw_periods} and {same_key} and {same_said})"
+            " where r.known_to = 'infinity' and {raw_periods} and {same_key} and {same_said}){not_overtaken}"
         ).format(**parts)
     )
     analyze(connection, sql.Identifier("opening"))

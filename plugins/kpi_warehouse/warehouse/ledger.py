@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from kpi_warehouse.contract import Contract, EstatSource
-from kpi_warehouse.errors import GateRejected, KpiError, LoadConflict, StorageFailed
+from kpi_warehouse.errors import GateAsked, GateRejected, KpiError, LoadConflict, StorageFailed
 from kpi_warehouse.settings import code_version
 from kpi_warehouse.warehouse.connection import connect
 
@@ -28,6 +28,12 @@ from kpi_warehouse.warehouse.connection import connect
 LOAD_LOCK = 0x4B5049
 # The server gives a closed connection's locks back a moment after the client went on, and the watcher holds one for an instant.
 WAIT_FOR_THE_STEP_BEFORE = "2s"
+# A session whose client is gone ends as soon as the server writes to it, or after its commit.
+WAIT_FOR_THE_LOST_SESSION = "20s"
+# A load in one of these states has ended well: it is never worked on again, and no failure is written over it.
+SETTLED = ("published", "unchanged", "superseded", "undone")
+# In one of these a load waits for nobody but a person: the run that began it begins another one when it is run again.
+ENDED = (*SETTLED, "rejected", "asked")
 # How the next build closes one that was killed; migration 0006 tells nobody of it, for the next is its second try.
 KILLED_BUILD_JA = "途中で止まりました。"
 # A contract names the KPIs that its figures go into among its tags: `K12`, `D08`.
@@ -42,6 +48,8 @@ class Step:
     load_id: int
     outcome: str = "done"
     detail: dict[str, Any] = field(default_factory=dict)
+    # What a person does to a load: where it fails, the load is what it was.
+    keeps_load: bool = False
 
     def update(self, **columns: Any) -> None:
         """Set columns of the load's row; also its heartbeat."""
@@ -77,36 +85,77 @@ def open_load(
     """
     with _on(on) as connection:
         note_feed(connection, contract)
-        if run_ref is not None:
-            connection.execute(
-                "update ops.load set run_ref = run_ref || '#' || load_id where feed = %s and run_ref = %s"
-                " and state in ('published', 'unchanged', 'superseded', 'rejected')",
-                [contract.feed, run_ref],
-            )
-        row = connection.execute(
-            "insert into ops.load (feed, contract_version, contract_sha256, code_version, requested_period, trigger,"
-            " run_ref, forced, embargoed, state) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, 'open')"
-            " on conflict (feed, run_ref) where run_ref is not null do update set"
-            " contract_version = excluded.contract_version, contract_sha256 = excluded.contract_sha256,"
-            " code_version = excluded.code_version, forced = excluded.forced,"
-            " embargoed = excluded.embargoed, state = 'open', verdict = null,"
-            " error_code = null, error_ja = null, finished_at = null, heartbeat_at = clock_timestamp()"
-            " returning load_id",
-            [
-                contract.feed,
-                contract.version,
-                contract.sha256,
-                code_version(),
-                period,
-                trigger,
-                run_ref,
-                forced,
-                contract.embargo is not None,
-            ],
-        ).fetchone()
-        connection.commit()
-        assert row is not None
-        return int(row[0])
+        values = {
+            "feed": contract.feed,
+            "version": contract.version,
+            "sha256": contract.sha256,
+            "code": code_version(),
+            "period": period,
+            "trigger": trigger,
+            "run": run_ref,
+            "forced": forced,
+            "embargoed": contract.embargo is not None,
+        }
+        while True:
+            row = connection.execute(
+                "insert into ops.load (feed, contract_version, contract_sha256, code_version, requested_period, trigger,"
+                " run_ref, forced, embargoed, state) values (%(feed)s, %(version)s, %(sha256)s, %(code)s, %(period)s,"
+                " %(trigger)s, %(run)s, %(forced)s, %(embargoed)s, 'open')"
+                " on conflict (feed, run_ref) where run_ref is not null do nothing returning load_id",
+                values,
+            ).fetchone()
+            if row is None:
+                row = _open_again(connection, values)
+            connection.commit()
+            if row is not None:
+                return int(row[0])
+
+
+def _open_again(connection: psycopg.Connection, values: dict[str, Any]) -> tuple[int] | None:
+    """The run's own load, opened again; None when that one has ended, which then makes room for a new one."""
+    known = connection.execute(
+        "select load_id from ops.load where feed = %(feed)s and run_ref = %(run)s", values
+    ).fetchone()
+    if known is None:
+        return None
+    # Whoever still works on it may be ending it at this moment.
+    lock_load(connection, known[0])
+    ended = connection.execute(
+        "update ops.load set run_ref = run_ref || '#' || load_id where load_id = %s and run_ref = %s"
+        " and state = any(%s)",
+        [known[0], values["run"], list(ENDED)],
+    ).rowcount
+    return None if ended else reopen_load(connection, known[0], values)
+
+
+def go_on_with(connection: psycopg.Connection, contract: Contract, load_id: int, *, forced: bool) -> int:
+    """Open a load again that nobody works on any more, under its own number and the contract of today.
+
+    Raises:
+        LoadConflict: somebody does work on it.
+    """
+    lock_load(connection, load_id)
+    values = {
+        "version": contract.version,
+        "sha256": contract.sha256,
+        "code": code_version(),
+        "forced": forced,
+        "embargoed": contract.embargo is not None,
+    }
+    row = reopen_load(connection, load_id, values)
+    connection.commit()
+    return row[0] if row else load_id
+
+
+def reopen_load(connection: psycopg.Connection, load_id: int, values: dict[str, Any]) -> tuple[int] | None:
+    """Set an unfinished load back to its beginning, under its lock."""
+    return connection.execute(
+        "update ops.load set contract_version = %(version)s, contract_sha256 = %(sha256)s, code_version = %(code)s,"
+        " forced = %(forced)s, embargoed = %(embargoed)s, state = 'open', verdict = null, error_code = null,"
+        " error_ja = null, finished_at = null, heartbeat_at = clock_timestamp()"
+        " where load_id = %(load)s and state <> all(%(settled)s) returning load_id",
+        {**values, "load": load_id, "settled": [*SETTLED, "asked"]},
+    ).fetchone()
 
 
 def note_feed(connection: psycopg.Connection, contract: Contract) -> None:
@@ -145,45 +194,106 @@ def read_load(load_id: int, on: psycopg.Connection | None = None) -> dict[str, A
     return row
 
 
-@contextmanager
-def step(load_id: int, verb: str, on: psycopg.Connection | None = None) -> Iterator[Step]:
-    """Run one verb on a load. On failure the load's row says why, in Japanese, and the error goes on to the caller.
-
-    Args:
-        on: the caller's connection, acting as kpi_loader and closed by it soon after: it holds the load until then.
+def lock_load(connection: psycopg.Connection, load_id: int, wait: str = WAIT_FOR_THE_STEP_BEFORE) -> None:
+    """Take a load into hand until the connection closes; what is read of it after this stays true. Ends the transaction.
 
     Raises:
         LoadConflict: another process is working on this load.
-        StorageFailed: the database went away or has no room.
+    """
+    try:
+        connection.execute(sql.SQL("set local lock_timeout = {}").format(wait))
+        connection.execute("select pg_advisory_lock(%s, %s)", [LOAD_LOCK, load_id])
+    except psycopg.errors.LockNotAvailable:
+        connection.rollback()
+        raise LoadConflict(
+            f"取込番号 {load_id} は別のプロセスが処理中です。終わってからやり直してください。", "load.busy"
+        ) from None
+    connection.commit()
+
+
+@contextmanager
+def load_in_hand(load_id: int) -> Iterator[tuple[psycopg.Connection, dict[str, Any]]]:
+    """A load's lock, on a connection of its own, and its row as it is read under that lock.
+
+    Raises:
+        KpiError: no such load.
+        LoadConflict: another process is working on this load.
+        StorageFailed: the database went away.
+    """
+    try:
+        with connect() as connection:
+            lock_load(connection, load_id)
+            load = read_load(load_id, connection)
+            connection.commit()
+            yield connection, load
+    except psycopg.Error as error:
+        shown = _shown(error)
+        if shown is error:
+            raise
+        raise shown from error
+
+
+@contextmanager
+def step(
+    load_id: int, verb: str, on: psycopg.Connection | None = None, *, keeps_load: bool = False
+) -> Iterator[Step]:
+    """Run one verb on a load. On failure the load's row says why, in Japanese, and the error goes on to the caller.
+
+    When the answer to the last commit is lost, the database is asked whether the step stands; if it does, it is done.
+
+    Args:
+        on: the caller's connection, acting as kpi_loader and closed by it soon after: it holds the load until then.
+        keeps_load: a failure is one of the step alone; the load stays what it was before.
+
+    Raises:
+        LoadConflict: another process is working on this load.
+        StorageFailed: the database went away or has no room; or it cannot be asked whether the step stands.
     """
     with _on(on) as connection:
-        try:
-            connection.execute(sql.SQL("set local lock_timeout = {}").format(WAIT_FOR_THE_STEP_BEFORE))
-            connection.execute("select pg_advisory_lock(%s, %s)", [LOAD_LOCK, load_id])
-        except psycopg.errors.LockNotAvailable:
-            raise LoadConflict(
-                f"取込番号 {load_id} は別のプロセスが処理中です。終わってからやり直してください。",
-                "load.busy",
-            ) from None
+        lock_load(connection, load_id)
         row = connection.execute(
             "insert into ops.step (load_id, verb) values (%s, %s) returning step_id", [load_id, verb]
         ).fetchone()
         assert row is not None
         connection.commit()
-        running = Step(connection, load_id)
+        running, committing = Step(connection, load_id, keeps_load=keeps_load), False
         try:
             yield running
             connection.execute(
                 "update ops.step set finished_at = clock_timestamp(), outcome = %s, detail = %s where step_id = %s",
                 [running.outcome, Jsonb(running.detail), row[0]],
             )
+            committing = True
             connection.commit()
         except Exception as error:
+            if committing and isinstance(error, psycopg.OperationalError) and _stands(load_id, row[0]):
+                return
             shown = _shown(error)
-            _record_failure(connection, load_id, int(row[0]), shown)
+            _record_failure(running, int(row[0]), shown)
             if shown is error:
                 raise
             raise shown from error
+
+
+def _stands(load_id: int, step_id: int) -> bool:
+    """Whether a step is in the books as ended, asked once its session is gone: until then its commit may still come.
+
+    Raises:
+        StorageFailed: the database does not answer; what the load did is not known.
+    """
+    try:
+        with connect() as connection:
+            lock_load(connection, load_id, WAIT_FOR_THE_LOST_SESSION)
+            row = connection.execute(
+                "select finished_at is not null from ops.step where step_id = %s", [step_id]
+            ).fetchone()
+    except (KpiError, psycopg.Error) as error:
+        raise StorageFailed(
+            f"確定の直前にデータベースとの接続が切れ、取込番号 {load_id} が確定したか確かめられませんでした。"
+            "サーバーを確認してやり直してください。確定していれば、やり直しても何も変わりません。",
+            "database.in_doubt",
+        ) from error
+    return bool(row and row[0])
 
 
 def _shown(error: Exception) -> Exception:
@@ -200,10 +310,11 @@ def _shown(error: Exception) -> Exception:
     return error
 
 
-def _record_failure(connection: psycopg.Connection, load_id: int, step_id: int, error: Exception) -> None:
+def _record_failure(running: Step, step_id: int, error: Exception) -> None:
     """Write the failure, after what the step did is rolled back. If the database is gone, the step's row without an end
-    tells the same to whoever looks later."""
-    state = "rejected" if isinstance(error, GateRejected) else "failed"
+    tells the same to whoever looks later. A question is in the load's row already, with all that it asks."""
+    states = {GateRejected: "rejected", GateAsked: "asked"}
+    state = next((name for kind, name in states.items() if isinstance(error, kind)), "failed")
     code = error.code if isinstance(error, KpiError) else f"defect.{type(error).__name__}"
     message = (
         error.message_ja if isinstance(error, KpiError) else f"想定外の異常：{type(error).__name__}: {error}"
@@ -211,11 +322,12 @@ def _record_failure(connection: psycopg.Connection, load_id: int, step_id: int, 
 
     def write(connection: psycopg.Connection) -> None:
         connection.rollback()
-        connection.execute(
-            "update ops.load set state = %s, error_code = %s, error_ja = %s, finished_at = clock_timestamp(),"
-            " heartbeat_at = clock_timestamp() where load_id = %s",
-            [state, code, message, load_id],
-        )
+        if not running.keeps_load and state != "asked":
+            connection.execute(
+                "update ops.load set state = %s, error_code = %s, error_ja = %s, finished_at = clock_timestamp(),"
+                " heartbeat_at = clock_timestamp() where load_id = %s and state <> all(%s)",
+                [state, code, message, running.load_id, list(SETTLED)],
+            )
         connection.execute(
             "update ops.step set finished_at = clock_timestamp(), outcome = %s, detail = %s where step_id = %s",
             [state, Jsonb({"code": code}), step_id],
@@ -223,7 +335,7 @@ def _record_failure(connection: psycopg.Connection, load_id: int, step_id: int, 
         connection.commit()
 
     try:
-        write(connection)
+        write(running.connection)
     except psycopg.Error:  # this one is lost; the server may be back
         with suppress(KpiError, psycopg.Error), connect() as another:
             write(another)

@@ -1,0 +1,58 @@
+"""Values that are right but for a power of ten: a unit was taken for another, or digits were lost or added."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from kpi_warehouse.contract import Contract, Scope
+from kpi_warehouse.gate.rules.named_rule import Row, SliceRule, cell_ja, number_ja, period_ja
+from kpi_warehouse.gate.rules.slices import has_status, number_sql
+
+# ×10, ×100 (百分率), ×1,000 (千), ×10,000 (万), ×100,000,000 (億).
+POWERS = (1, 2, 3, 4, 8)
+
+
+class UnitSlip(SliceRule):
+    """A value is about 10, 100, 1,000, 万 or 億 times what it is compared with, or that part of it.
+
+    It is compared with the nearest other value of the same cell that is known.
+
+    Args:
+        tolerance: how far the ratio may be from the power of ten, in decades (0.3: half to double).
+        at_least: smaller values compared with say nothing (3 → 30 is growth).
+    """
+
+    name: ClassVar[str] = "unit_slip"
+    scopes: ClassVar[tuple[Scope, ...]] = ("rows", "table")
+    likely_ja: ClassVar[tuple[str, str]] = (
+        "単位の取り違え（千・万・億・％と割合）か、けたの書き落とし",
+        "事業の規模が実際に大きく変わった",
+    )
+
+    tolerance: float = Field(default=0.3, gt=0, lt=0.5)
+    at_least: float = Field(default=10, gt=0)
+
+    def query(self, contract: Contract) -> str:
+        part = self.slice(contract)
+        start, end = part.period[0], part.period[-1]
+        seen = " and {}.value_status in ('actual', 'partial', 'provisional')" if has_status(contract) else ""
+        powers = ", ".join(f"({sign * power})" for power in POWERS for sign in (1, -1))
+        return (
+            f"select k.*, o.value as reference, o.{start} as other_period, o.{end} as other_period_end,"
+            " k.value / 10.0 ^ p.power as likely_value, 'けた、又は単位の書き違いと考えられます。' ||"
+            f" {number_sql('k.value / 10.0 ^ p.power')} || ' のことですか（ほかの期間は ' || {number_sql('o.value')} || '）。' as said_ja"
+            f" from {{{part.view}}} as k cross join lateral (select * from {{{part.view}}} as o where {part.same_unit('o', 'k')}"
+            f" and {part.at('o')} <> {part.at('k')} and abs(o.value) >= {self.at_least:g}{seen.format('o')}"
+            f" order by o.fresh, abs(o.{end} - k.{end}) limit 1) as o cross join (values {powers}) as p (power)"
+            f" where k.fresh and k.value <> 0{seen.format('k')}"
+            f" and abs(log(abs(k.value / o.value)::numeric) - p.power) <= {self.tolerance}"
+        )
+
+    def finding_ja(self, contract: Contract, row: Row) -> str:
+        return (
+            f"{period_ja(row)} {cell_ja(contract, row)}：{number_ja(row['value'], contract)} は "
+            f"{period_ja(row, 'other_period', 'other_period_end')} の {number_ja(row['reference'], contract)} とけたが違う。"
+            f"おそらく {number_ja(row['likely_value'], contract)}"
+        )
