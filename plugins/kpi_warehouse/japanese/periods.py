@@ -221,6 +221,12 @@ def _single(text: str, folded: str, year: Year | None, base: Period | None) -> P
 def _with_words(text: str, period: Period, words: str) -> Period:
     """A year of which only a part has passed: `R6（10月末現在）`; other words in brackets are kept as they are."""
     month = re.fullmatch(r"([0-9]{1,2})月末日?(?:現在|時点|まで)?", words)
+    other = re.fullmatch(rf"{_YEAR}\s*年?度?", words)
+    if other is not None and period.kind in ("年度", "暦年"):
+        if _year(other, text) != period.start.year:
+            expected = f"同じ年（{period.start.year}年）の別の書き方"
+            raise Unreadable(text, max(0, text.find(words[:1])), expected)
+        return period
     if month is None:
         if re.fullmatch(r"[^0-9]+", words):
             return replace(period, qualifier=words, status=status_word(words) or period.status)

@@ -24,10 +24,16 @@ from kpi_warehouse.readers.delimited import read_delimited
 from kpi_warehouse.readers.grid import Book
 from kpi_warehouse.readers.json_records import read_json
 from kpi_warehouse.readers.layout import CellFault, MeasureRow, Reading, read_layout
-from kpi_warehouse.readers.plain_copy import copy_plain
+from kpi_warehouse.readers.plain_copy import Copied, copy_plain
 from kpi_warehouse.readers.refusal import refusal_ja
 from kpi_warehouse.readers.workbook import open_workbook, read_workbook
-from kpi_warehouse.warehouse.corrections import corrections_for, note_uses
+from kpi_warehouse.warehouse.corrections import (
+    Correction,
+    Use,
+    corrections_for,
+    corrections_used,
+    note_uses,
+)
 from kpi_warehouse.warehouse.tables import copy_statement, raw_table, stage_table
 
 WHOLE_FILE = "（ファイル全体）"
@@ -77,16 +83,7 @@ def stage_file(
         GateRejected: cells could not be read under the contract; every one is in ``ops.cell_fault``.
     """
     known = corrections_for(connection, contract.feed, hashlib.sha256(body).hexdigest())
-    source = file_source(contract)
-    workbook = open_workbook(body, name) if source.format == "workbook" else None
-    # A correction is looked for in every row, which only the layout engine has one by one.
-    plain = None if known else copy_plain(connection, contract, load_id, body, name, workbook)
-    if plain is None:
-        book = workbook.book() if workbook else open_book(source, body, name)
-        reading, uses = corrected(read_layout(book, source.layout, contract.columns), known)
-        reading.notices.extend(CellFault(WHOLE_FILE, "", "", note, "file_note") for note in book.notes)
-    else:
-        reading, uses = Reading(rows=plain.odd), []
+    reading, uses, plain = _read(connection, contract, load_id, body, name, known)
     note_uses(connection, load_id, uses)
     _note_faults(connection, load_id, reading.faults)
     _note_drift(connection, contract, load_id, reading.drift, reading.notices)
@@ -95,9 +92,7 @@ def stage_file(
         raise GateRejected(refusal_ja(contract, name, reading.faults), "file.cells")
     if not reading.rows and plain is None:
         raise GateRejected(f"{contract.title_ja}：「{name}」に値がひとつもありません。", "file.empty")
-    with connection.cursor() as cursor, cursor.copy(copy_statement(contract, load_id)) as copy:
-        for row in _rows(contract, reading.rows):
-            copy.write_row(row)
+    _copy(connection, contract, load_id, reading)
     changed = _units_changed(connection, contract, load_id)
     if changed:
         connection.execute(sql.SQL("truncate {}").format(stage_table(contract, load_id)))
@@ -123,6 +118,51 @@ def stage_file(
         )
     periods = [*(row.period for row in reading.rows), *(plain.periods if plain else ())]
     return StagedFile(len(reading.rows) + (plain.rows if plain else 0), min(periods), max(periods))
+
+
+def stage_file_again(
+    connection: psycopg.Connection, contract: Contract, load_id: int, body: bytes, name: str
+) -> int:
+    """Read a file that was accepted once into its (empty) stage table, with the corrections that applied then; returns its rows.
+
+    Nothing is written down of it: the books say already what became of it.
+
+    Raises:
+        UnreadableFile, GateRejected: the contract of today does not understand it any more.
+    """
+    reading, _, plain = _read(
+        connection, contract, load_id, body, name, corrections_used(connection, load_id)
+    )
+    if reading.faults:
+        raise GateRejected(refusal_ja(contract, name, reading.faults), "file.cells")
+    _copy(connection, contract, load_id, reading)
+    return len(reading.rows) + (plain.rows if plain else 0)
+
+
+def _read(
+    connection: psycopg.Connection,
+    contract: Contract,
+    load_id: int,
+    body: bytes,
+    name: str,
+    known: list[Correction],
+) -> tuple[Reading, list[Use], Copied | None]:
+    source = file_source(contract)
+    workbook = open_workbook(body, name) if source.format == "workbook" else None
+    # A correction is looked for in every row, which only the layout engine has one by one.
+    plain = None if known else copy_plain(connection, contract, load_id, body, name, workbook)
+    if plain is not None:
+        return Reading(rows=plain.odd), [], plain
+    book = workbook.book() if workbook else open_book(source, body, name)
+    reading, uses = corrected(read_layout(book, source.layout, contract.columns), known)
+    reading.notices.extend(CellFault(WHOLE_FILE, "", "", note, "file_note") for note in book.notes)
+    return reading, uses, None
+
+
+def _copy(connection: psycopg.Connection, contract: Contract, load_id: int, reading: Reading) -> None:
+    with connection.cursor() as cursor, cursor.copy(copy_statement(contract, load_id)) as copy:
+        for row in _rows(contract, reading.rows):
+            copy.write_row(row)
 
 
 def _units_changed(connection: psycopg.Connection, contract: Contract, load_id: int) -> list[CellFault]:
