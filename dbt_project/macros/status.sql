@@ -19,7 +19,7 @@
 
 {#- The worst gate status of a group: a year is only as sound as its worst month. -#}
 {% macro worst_gate_status(gate_status) -%}
-    {%- set ladder = "array['no_feed', 'passed', 'flagged', 'held', 'set_aside', 'rejected']" -%}
+    {%- set ladder = "array['no_feed', 'passed', 'released', 'flagged', 'held', 'asked', 'set_aside', 'rejected']" -%}
     ({{ ladder }})[max(array_position({{ ladder }}, {{ gate_status }}))]
 {%- endmacro %}
 

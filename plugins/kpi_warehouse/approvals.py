@@ -126,7 +126,7 @@ def _refuse_overtaken(connection: psycopg.Connection, waiting: Waiting) -> None:
         "select d.delivery_id, d.file_name from ops.delivery as d join ops.delivery as own"
         " on own.feed = d.feed and own.delivery_id < d.delivery_id"
         " where own.delivery_id = (select (params ->> 'delivery_id')::bigint from ops.load_page"
-        " where load_id = %s limit 1) and d.state in ('received', 'loaded', 'held', 'unchanged')"
+        " where load_id = %s limit 1) and d.state in ('received', 'loaded', 'held', 'asked', 'unchanged')"
         " order by d.delivery_id desc limit 1",
         [waiting.load_id],
     ).fetchone()

@@ -240,6 +240,12 @@ class _Document:
             self.file.fault((*here, "severity"), rule.get("severity"), " / ".join(SEVERITIES))
         if custom.get("scope") not in SCOPES:
             self.file.fault((*here, "customProperties"), custom.get("scope"), "scope：table / rows")
+        if rule.get("severity") == "question" and custom.get("scope", "table") != "table":
+            self.file.fault(
+                (*here, "severity"),
+                "question（scope：rows）",
+                "scope：table（問い合わせは提供全体に対するもの。行の保留は critical）",
+            )
         if not rule.get("name") or not rule.get("description"):
             self.file.fault(here, rule.get("name"), "name と、理由を述べた日本語の description")
         implementation = rule.get("implementation")

@@ -57,6 +57,10 @@ class GateRejected(KpiError):
     """The gate refused the delivery: nothing of it is published and the last good data stays."""
 
 
+class GateAsked(KpiError):
+    """The gate asks a person: nothing of the delivery is published until somebody answers, and the last good data stays."""
+
+
 class LoadConflict(KpiError):
     """Another load of the same feed got in the way; running again is safe."""
 

@@ -82,6 +82,20 @@ def sent_back(
     return GateRejected("\n".join(told), error.code)
 
 
+def asked_about(connection: psycopg.Connection, load_id: int, text_ja: str, *, same_as: int | None) -> None:
+    """Tell the book of deliveries that a file waits for an answer, in the caller's transaction.
+
+    Args:
+        same_as: the load that asks about the same content already; None where this one does.
+    """
+    delivery = delivery_of(connection, load_id)
+    if same_as is None:
+        settle(delivery.delivery_id, "asked", text_ja, load_id=load_id, on=connection)
+        return
+    said = f"同じ内容について問い合わせ中です（取込番号 {same_as}）。\n{text_ja}"
+    settle(delivery.delivery_id, "rejected", said, load_id=load_id, on=connection)
+
+
 def taken(current: Step, held: int, state: str, ended: list[str]) -> None:
     """Tell the book of deliveries that a file was published (`published`) or says nothing new (`unchanged`).
 

@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from kpi_warehouse.contract import Contract, EstatSource, contracts, estat_source, find_contract
-from kpi_warehouse.errors import GateRejected, KpiError, LoadConflict
+from kpi_warehouse.errors import GateAsked, GateRejected, KpiError, LoadConflict
 from kpi_warehouse.gate.run import judge, record
 from kpi_warehouse.gate.verdict import Verdict
 from kpi_warehouse.readers.estat_pages import LandedPage, share_borders, stage_pages
@@ -47,6 +47,7 @@ from kpi_warehouse.warehouse.ledger import (
     read_load,
     step,
 )
+from kpi_warehouse.warehouse.questions import same_question, supersede_questions
 from kpi_warehouse.warehouse.tables import (
     create_stage,
     drop_stage,
@@ -239,7 +240,7 @@ def stage(load_id: int) -> int:
         UnreadableValue: a page holds what the contract does not know; with page, row and text.
     """
     with load_in_hand(load_id) as (connection, load):
-        if load["state"] in SETTLED:
+        if load["state"] in (*SETTLED, "asked"):
             return load["staged_rows"] or 0
         return _stage(connection, load)
 
@@ -285,9 +286,12 @@ def gate(load_id: int) -> Verdict:
 
     Raises:
         GateRejected: a critical check of the whole delivery failed; nothing is published, the last good data stays.
+        GateAsked: the delivery is plausible only on a person's word; nothing is published until it is given.
     """
     with load_in_hand(load_id) as (connection, load):
         contract = contract_of(load["feed"])
+        if load["state"] == "asked":
+            raise GateAsked(load["error_ja"], "gate.asked")
         if load["state"] in SETTLED:
             return Verdict(load["verdict"], [], load["held_rows"] or 0)
         if not _stage_intact(connection, load, contract):
@@ -312,14 +316,16 @@ def _gate(connection: psycopg.Connection, contract: Contract, load_id: int) -> V
         )
         _record_periods(current, periods)
         record(current.connection, contract, load_id, verdict)
-        # A refusal is written with its verdict: killed right after, the load must not look fit to publish.
-        state = "rejected" if verdict.outcome == "rejected" else "gated"
-        current.update(state=state, verdict=verdict.outcome, held_rows=verdict.held_rows)
-        current.outcome = verdict.outcome
         current.detail = {
             "broken": [finding.expectation for finding in verdict.broken],
             "held_rows": verdict.held_rows,
         }
+        if verdict.outcome == "asked":
+            raise _ask(current, contract, verdict)
+        # A refusal is written with its verdict: killed right after, the load must not look fit to publish.
+        state = "rejected" if verdict.outcome == "rejected" else "gated"
+        current.update(state=state, verdict=verdict.outcome, held_rows=verdict.held_rows)
+        current.outcome = verdict.outcome
         current.connection.commit()
         if verdict.outcome == "rejected":
             error = GateRejected(verdict.rejection_ja(contract.title_ja), "gate.rejected")
@@ -329,6 +335,28 @@ def _gate(connection: psycopg.Connection, contract: Contract, load_id: int) -> V
                 error = sent_back(current, contract, error, verdict.broken)
             raise error
     return verdict
+
+
+def _ask(current: Step, contract: Contract, verdict: Verdict) -> GateAsked:
+    """Put the question, in one transaction with the verdict; the same question that is open already is put no second time."""
+    connection, load_id = current.connection, current.load_id
+    lock_history(connection, contract)
+    open_one = same_question(connection, load_id)
+    if open_one is None:
+        supersede_questions(connection, contract, load_id)
+        state, text = "asked", verdict.question_ja(contract.title_ja, load_id)
+    else:
+        state, text = "superseded", open_one.text_ja
+    current.update(
+        state=state, verdict="asked", held_rows=verdict.held_rows, error_code="gate.asked", error_ja=text
+    )
+    connection.execute("update ops.load set finished_at = clock_timestamp() where load_id = %s", [load_id])
+    if not isinstance(contract.source, EstatSource):
+        from kpi_warehouse.file_outcome import asked_about
+
+        asked_about(connection, load_id, text, same_as=open_one.load_id if open_one else None)
+    connection.commit()
+    return GateAsked(text, "gate.asked")
 
 
 def _periods_asked(connection: psycopg.Connection, contract: Contract, load: dict[str, Any]) -> list[date]:
@@ -386,6 +414,7 @@ def publish(load_id: int) -> Published:
 
     Raises:
         KpiError: the load has not passed the gate.
+        GateAsked: a person has to answer first.
         GateRejected: cells that were accepted before are missing from the delivery.
     """
     with load_in_hand(load_id) as (connection, load):
@@ -393,8 +422,10 @@ def publish(load_id: int) -> Published:
         if load["state"] in SETTLED:
             opened, closed, held = (load[n] or 0 for n in ("opened_rows", "closed_rows", "held_rows"))
             return Published(load_id, load["state"], opened, closed, held)
+        if load["state"] == "asked":
+            raise GateAsked(load["error_ja"], "gate.asked")
         # A publish that failed on the way is done again; staging anew takes the verdict away.
-        if load["state"] not in ("gated", "failed") or load["verdict"] in (None, "rejected"):
+        if load["state"] not in ("gated", "failed") or load["verdict"] in (None, "rejected", "asked"):
             raise KpiError(
                 f"取込番号 {load_id} は検査を通っていません（状態：{load['state']}）。", "load.not_gated"
             )
@@ -428,6 +459,7 @@ def _publish(connection: psycopg.Connection, contract: Contract, load_id: int) -
             )
             opened, closed, known_from = written.opened, written.closed, written.known_from
         settle_held(current.connection, contract, load_id)
+        supersede_questions(current.connection, contract, load_id)
         ended = settle_corrections(current.connection, load_id)
         state = "published" if opened or closed else "unchanged"
         current.update(state=state, opened_rows=opened, closed_rows=closed, published_at=known_from)

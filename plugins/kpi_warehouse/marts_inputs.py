@@ -36,9 +36,10 @@ def inputs_now(connection: psycopg.Connection) -> Inputs:
                 count(published_at) as published,
                 max(published_at) as published_at,
                 max(source_updated_on) as source_updated_on,
-                (array_agg(state = 'rejected' order by load_id desc))[1] as newest_rejected
+                (array_agg(state = 'rejected' order by load_id desc))[1] as newest_rejected,
+                array_agg(load_id order by load_id) filter (where state = 'asked') as asked
             from ops.load
-            where published_at is not null or state in ('unchanged', 'rejected')
+            where published_at is not null or state in ('unchanged', 'rejected', 'asked')
             group by feed
         ),
         held as (
@@ -52,7 +53,8 @@ def inputs_now(connection: psycopg.Connection) -> Inputs:
             (select jsonb_agg(decisions order by feed) from decisions)::text,
             (select jsonb_agg(held order by feed, period) from held)::text,
             (select since from shown)::text,
-            (select max(settled_at) from ops.held_row where state = 'released')::text
+            (select max(settled_at) from ops.held_row where state = 'released')::text,
+            (select max(undone_at) from ops.undo)::text
         """
     ).fetchone()
     assert row is not None

@@ -413,6 +413,133 @@ def two_samples(folder: Path) -> Made:
     return made, {"統計表!B4": (Decimal(10), *fiscal(2023)), "統計表!B5": (Decimal(20), *fiscal(2023))}
 
 
+def sections(folder: Path) -> Made:
+    """Lines of one word above the rows that they are for; the rows' names come again under each."""
+    rows: list[list[Any]] = [["区", "令和5年", "令和6年"]]
+    expected: Expected = {}
+    for number, word in enumerate(("転入者", "転出者")):
+        rows.append([word])
+        for at_, ward in enumerate(WARDS[:3]):
+            values = (500 + number * 50 + at_, 480 + number * 60 + at_)
+            rows.append([ward, *values])
+            for column, value in enumerate(values, 2):
+                expected[at(column, len(rows))] = (Decimal(value), *calendar(2021 + column))
+    return [save(folder, "区別転入転出.xlsx", rows)], expected
+
+
+def years_as_sections(folder: Path) -> Made:
+    """A line for each year above the same wards, measures across."""
+    rows: list[list[Any]] = [["区", "人口（人）", "世帯（世帯）"]]
+    expected: Expected = {}
+    for year in (2023, 2024):
+        rows.append([f"令和{year - 2018}年"])
+        for at_, ward in enumerate(WARDS):
+            values = (year * 50 + at_, year * 20 + at_)
+            rows.append([ward, *values])
+            for column, value in enumerate(values, 2):
+                expected[at(column, len(rows))] = (Decimal(value), *calendar(year))
+    return [save(folder, "区別人口の推移.xlsx", rows)], expected
+
+
+def eras_inherited(folder: Path) -> Made:
+    """Only the first year of an era names it, downwards; － and （注） as yearbooks have them."""
+    rows: list[list[Any]] = [
+        ["第２表　人口動態の推移"],
+        [None, None, None, "（単位：人）"],
+        ["年　次", "出　生", "死　亡", "社会増減"],
+    ]
+    expected: Expected = {}
+    for number, (text, year) in enumerate(
+        (("平成30年", 2018), ("令和元年", 2019), ("２年", 2020), ("３年", 2021), ("４年", 2022))
+    ):
+        values = (7000 - number * 90, 6500 + number * 40, "▲ 120" if number % 2 else 35)
+        rows.append([text, *values])
+        for column, value in enumerate(values, 2):
+            expected[at(column, len(rows))] = (Decimal(-120 if value == "▲ 120" else value), *calendar(year))
+    rows.append(["（注）日本人のみ。"])
+    return [save(folder, "人口動態.xlsx", rows)], expected
+
+
+def eras_inherited_right(folder: Path) -> Made:
+    """令和4年度 | 5年度 | 6年度, numbers typed in full width and with commas."""
+    rows: list[list[Any]] = [
+        ["区分", "令和4年度", "5年度", "6年度"],
+        ["法人", "１，２３４", "1,250", 1301],
+        ["個人", "９８７", "990", 1002],
+    ]
+    values = ((1234, 1250, 1301), (987, 990, 1002))
+    expected = {
+        at(column, row): (Decimal(value), *fiscal(2020 + column))
+        for row, numbers in enumerate(values, 2)
+        for column, value in enumerate(numbers, 2)
+    }
+    return [save(folder, "登録者数.xlsx", rows)], expected
+
+
+def columns_numbered(folder: Path) -> Made:
+    """A row of (1) (2) (3) under the headings, and one line for two units."""
+    rows: list[list[Any]] = [
+        ["市町村別の人口と面積（令和6年10月1日現在）"],
+        [None, None, "（単位：人、km2）"],
+        ["市町村", "人口", "面積"],
+        ["(1)", "(2)", "(3)"],
+        ["熊本市", 737_000, Decimal("390.32")],
+        ["八代市", 118_000, Decimal("681.29")],
+    ]
+    expected = {
+        at(column, row): (Decimal(rows[row - 1][column - 1]), date(2024, 10, 1), "時点")
+        for row in (5, 6)
+        for column in (2, 3)
+    }
+    return [save(folder, "人口と面積.xlsx", rows)], expected
+
+
+def same_heading_twice(folder: Path) -> Made:
+    """One heading merged over two columns that say different things; rank and 前年比 beside."""
+    rows: list[list[Any]] = [
+        ["年度", "来場者数", None, "順位"],
+        ["R4年度", 1200, 300, 3],
+        ["R5年度", 1350, 320, 2],
+    ]
+    expected = {
+        at(column, row): (Decimal(rows[row - 1][column - 1]), *fiscal(2020 + row))
+        for row in (2, 3)
+        for column in (2, 3, 4)
+    }
+    return [save(folder, "来場者数.xlsx", rows, ("B1:C1",))], expected
+
+
+def numbered_rows(folder: Path) -> Made:
+    """No. | item | unit | years across: each row has its unit in a column."""
+    rows: list[list[Any]] = [
+        ["No.", "指標", "単位", "R4年度", "R5年度", "備考"],
+        [1, "移住相談", "件", 120, 130, None],
+        [2, "移住者", "人", 45, 52, "速報"],
+        [3, "空家登録", "戸", 12, 15, None],
+    ]
+    expected = {
+        at(column, row): (Decimal(rows[row - 1][column - 1]), *fiscal(2018 + column))
+        for row in (2, 3, 4)
+        for column in (4, 5)
+    }
+    return [save(folder, "指標一覧.xlsx", rows)], expected
+
+
+def dates_across(folder: Path) -> Made:
+    """Months as true dates in the headings, and a share in % beside counts."""
+    rows: list[list[Any]] = [
+        ["施設", date(2024, 4, 1), date(2024, 5, 1), date(2024, 6, 1)],
+        ["図書館", 10, 12, 15],
+        ["美術館", 5, 6, 8],
+    ]
+    expected = {
+        at(column, row): (Decimal(rows[row - 1][column - 1]), date(2024, column + 2, 1), "時点")
+        for row in (2, 3)
+        for column in (2, 3, 4)
+    }
+    return [save(folder, "利用状況.xlsx", rows)], expected
+
+
 LAYOUTS: dict[str, Layout] = {
     each.__name__: each
     for each in (
@@ -435,5 +562,13 @@ LAYOUTS: dict[str, Layout] = {
         two_labels,
         sheet_for_each_year,
         two_samples,
+        sections,
+        years_as_sections,
+        eras_inherited,
+        eras_inherited_right,
+        columns_numbered,
+        same_heading_twice,
+        numbered_rows,
+        dates_across,
     )
 }

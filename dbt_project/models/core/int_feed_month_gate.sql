@@ -32,6 +32,17 @@ load_months as (
 
 ),
 
+-- Until it is answered, a question is about the months that were shown before, whatever came of other deliveries.
+open_question as (
+
+    select distinct
+        feed,
+        month
+    from load_months
+    where state = 'asked'
+
+),
+
 -- A refused delivery, and one that is set aside, leave the last good figures in place; the next accepted one
 -- takes the warning away.
 newest_decision as (
@@ -41,7 +52,7 @@ newest_decision as (
         month,
         state
     from load_months
-    where published_at is not null or state in ('unchanged', 'rejected', 'set_aside')
+    where published_at is not null or state in ('unchanged', 'rejected', 'set_aside', 'asked')
     order by feed asc, month asc, load_id desc
 
 ),
@@ -54,7 +65,7 @@ verdict_in_force as (
         month,
         verdict
     from load_months
-    where published_at is not null and verdict in ('passed', 'flagged', 'held')
+    where published_at is not null and verdict in ('passed', 'released', 'flagged', 'held')
     order by feed asc, month asc, load_id desc
 
 )
@@ -64,13 +75,16 @@ select
     newest_decision.month,
     case
         when newest_decision.state in ('rejected', 'set_aside') then newest_decision.state
+        when open_question.feed is not null then 'asked'
         when held_rows.held_rows > 0 then 'held'
-        when verdict_in_force.verdict = 'flagged' then 'flagged'
+        when verdict_in_force.verdict in ('flagged', 'released') then verdict_in_force.verdict
         else 'passed'
     end as gate_status,
     coalesce(held_rows.held_rows, 0) as held_rows
 from newest_decision
 left join verdict_in_force
     on newest_decision.feed = verdict_in_force.feed and newest_decision.month = verdict_in_force.month
+left join open_question
+    on newest_decision.feed = open_question.feed and newest_decision.month = open_question.month
 left join held_rows
     on newest_decision.feed = held_rows.feed and newest_decision.month = held_rows.month

@@ -19,7 +19,7 @@ failed as (
 
     select
         date_trunc('month', loads.opened_at at time zone 'Asia/Tokyo')::date as month,
-        count(*) as failed_loads,
+        count(*) filter (where loads.state <> 'asked') as failed_loads,
         count(*) filter (
             where not exists (
                 select from {{ source('ops', 'incident_load') }} as known
@@ -31,7 +31,23 @@ failed as (
             )
         ) as unnoticed_loads
     from loads
-    where loads.state in ('failed', 'rejected')
+    where loads.state in ('failed', 'rejected', 'asked')
+    group by 1
+
+),
+
+asked as (
+
+    select
+        date_trunc('month', loads.opened_at at time zone 'Asia/Tokyo')::date as month,
+        count(*) as asked_loads
+    from loads
+    where
+        loads.state = 'asked'
+        or exists (
+            select from {{ source('ops', 'answer') }} as answers
+            where answers.load_id = loads.load_id
+        )
     group by 1
 
 ),
@@ -79,7 +95,7 @@ by_month as (
 )
 
 select
-    coalesce(failed.month, by_month.month) as month,
+    coalesce(failed.month, asked.month, by_month.month) as month,
     coalesce(failed.failed_loads, 0) as failed_loads,
     coalesce(failed.unnoticed_loads, 0) as unnoticed_loads,
     coalesce(by_month.incidents, 0) as incidents,
@@ -92,6 +108,8 @@ select
     coalesce(by_month.told_recoveries, 0) as told_recoveries,
     coalesce(by_month.acknowledged_incidents, 0) as acknowledged_incidents,
     round(by_month.median_minutes_to_tell, 2) as median_minutes_to_tell,
-    round(by_month.median_minutes_to_end, 2) as median_minutes_to_end
+    round(by_month.median_minutes_to_end, 2) as median_minutes_to_end,
+    coalesce(asked.asked_loads, 0) as asked_loads
 from failed
-full outer join by_month on failed.month = by_month.month
+full outer join asked on failed.month = asked.month
+full outer join by_month on coalesce(failed.month, asked.month) = by_month.month

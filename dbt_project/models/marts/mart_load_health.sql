@@ -36,6 +36,14 @@ newest_load as (
 
 ),
 
+open_question as (
+
+    select distinct feed
+    from loads
+    where state = 'asked'
+
+),
+
 newest_decision as (
 
     select distinct on (feed)
@@ -43,7 +51,7 @@ newest_decision as (
         state,
         verdict
     from loads
-    where published_at is not null or state in ('unchanged', 'rejected', 'set_aside')
+    where published_at is not null or state in ('unchanged', 'rejected', 'set_aside', 'asked')
     order by feed asc, load_id desc
 
 ),
@@ -72,8 +80,9 @@ stated as (
         case
             when newest_decision.state = 'rejected' then 'rejected'
             when left_out.feed is not null then 'set_aside'
+            when open_question.feed is not null then 'asked'
             when held_rows.held_rows > 0 then 'held'
-            when newest_decision.verdict = 'flagged' then 'flagged'
+            when newest_decision.verdict in ('flagged', 'released') then newest_decision.verdict
             when published.data_as_of is not null then 'passed'
             else 'no_feed'
         end as gate_status,
@@ -81,6 +90,7 @@ stated as (
         left_out.left_out_ja
     from newest_load
     left join newest_decision on newest_load.feed = newest_decision.feed
+    left join open_question on newest_load.feed = open_question.feed
     left join published on newest_load.feed = published.feed
     left join held_rows on newest_load.feed = held_rows.feed
     left join left_out on newest_load.feed = left_out.feed

@@ -17,6 +17,7 @@ import psycopg
 
 from kpi_warehouse.alerts.channels import Message
 from kpi_warehouse.alerts.incidents import Incident
+from kpi_warehouse.alerts.kpi_changes import KpiChange, changes_of
 from kpi_warehouse.alerts.links import acknowledge_link
 from kpi_warehouse.alerts.office_hours import JAPAN, add_business_days
 from kpi_warehouse.settings import settings
@@ -39,10 +40,14 @@ class Facts:
     proposals: list[str]
     shown_since: datetime | None
     kpi_names: dict[str, str]
-    values_now: dict[str, str]
+    kpi_changes: list[KpiChange]
     changed_cells: list[str]
     slips: tuple[tuple[str, bytes], ...]
     slips_elsewhere: tuple[str, ...] = ()
+    # Of a question: what is unusual, with its evidence; the load to answer for, and whether the answer was no.
+    evidence: tuple[str, ...] = ()
+    asked_load_id: int | None = None
+    is_answered_no: bool = False
 
 
 def key_of(notification: dict[str, Any]) -> str:
@@ -67,6 +72,8 @@ def message_of(connection: psycopg.Connection, incident: Incident, notification:
     kind, plain = str(notification["kind"]), notification["audience"] == "division"
     if kind == "resolve":
         subject, body = _recovered(incident, facts)
+    elif incident.cause == "asked" and not facts.is_answered_no:
+        subject, body = _question(incident, facts, kind, plain=plain)
     else:
         subject, body = _broken(incident, facts, kind, plain=plain)
     return _message(incident, notification, subject, body, facts.slips if kind != "resolve" else ())
@@ -144,7 +151,11 @@ def _period(incident: Incident) -> str:
 
 def _broken(incident: Incident, facts: Facts, kind: str, *, plain: bool) -> tuple[str, str]:
     words = {"update": "再度・", "escalate": "未確認・"}.get(kind, "")
-    label = "未着" if incident.cause == "not_delivered" else f"KPI取込エラー／{words}{incident.severity}"
+    label = {
+        "not_delivered": "未着",
+        "asked": "KPI取込／受け入れない",
+        "undone": f"KPI公表の取消し／{words}{incident.severity}",
+    }.get(incident.cause, f"KPI取込エラー／{words}{incident.severity}")
     first, *rest = incident.summary_ja.splitlines() or [""]
     # Proposals and the slip have lines of their own.
     details = facts.amounts or [
@@ -167,6 +178,7 @@ def _broken(incident: Incident, facts: Facts, kind: str, *, plain: bool) -> tupl
     lines += [
         f"影響KPI ：{_kpis(incident, facts)}",
         f"現在の表示：{_shown(incident, facts)}",
+        *(_changes(facts) if incident.cause == "undone" else []),
         f"推定原因：{' '.join(facts.proposals) or incident.guess_ja}",
         *(f"差し戻し票：{name}（添付）" for name, _ in facts.slips),
         *(
@@ -186,26 +198,62 @@ def _broken(incident: Incident, facts: Facts, kind: str, *, plain: bool) -> tupl
     return f"【{label}】{headline(incident)}", "\n".join(lines)
 
 
+def _question(incident: Incident, facts: Facts, kind: str, *, plain: bool) -> tuple[str, str]:
+    """A question before publication: the evidence first, then how each answer is given."""
+    words = {"update": "再度・", "escalate": "未回答・"}.get(kind, "")
+    first, *rest = incident.summary_ja.splitlines() or [""]
+    evidence = [*facts.evidence] or [line for line in rest if line.startswith(("・", "　"))]
+    deadline = add_business_days(incident.opened_at.astimezone(JAPAN).date(), DAYS[incident.severity])
+    lines = [
+        f"何が　　：{first}",
+        f"どこ　　：{_where(incident, facts)}",
+        "いつもと違う点：",
+        *(f"　{line}" for line in evidence),
+        f"影響KPI ：{_kpis(incident, facts)}",
+        f"現在の表示：{_shown(incident, facts)}",
+        f"考えられること：{incident.guess_ja}",
+        "答え方　：",
+        *(f"　{number}. {text}" for number, text in enumerate(incident.steps_ja, start=1)),
+    ]
+    if facts.asked_load_id is not None:
+        given = f"kpi hold release {facts.asked_load_id} --reason '確かめた課・資料・日付'"
+        refused = f"kpi hold reject {facts.asked_load_id} --reason '…'"
+        lines += [
+            f"データ担当の操作：正しいとき {given}",
+            f"　　　　　　　　　誤りのとき {refused}（正しい値が届けば不要）",
+        ]
+    lines += [
+        f"担当　　：{incident.owner_ja or 'データ担当'}",
+        f"期限　　：{deadline:%Y年%-m月%-d日}（それまで前回の値のまま）",
+        f"問い合わせ番号：{incident.reference}",
+    ]
+    if not plain:
+        lines += ["", *_technical(incident)]
+    if link := acknowledge_link(incident.incident_id):
+        lines += ["", f"確認したことを知らせる：{link}"]
+    return f"【KPI公表前の問い合わせ／{words}{incident.severity}】{headline(incident)}", "\n".join(lines)
+
+
+def _changes(facts: Facts) -> list[str]:
+    """The KPI figures that follow from it, before → now."""
+    changes = [f"・{one.label}：{one.before or 'なし'} → {one.after or 'なし'}" for one in facts.kpi_changes]
+    lines = ["変わったKPI：" + ("" if changes else "ありません"), *changes[:MANY]]
+    if len(changes) > MANY:
+        lines.append(f"　ほか {len(changes) - MANY} 件")
+    return lines
+
+
 def _recovered(incident: Incident, facts: Facts) -> tuple[str, str]:
     assert incident.resolved_at is not None
-    before = incident.values_before or {}
-    changes = [
-        f"・{key}：{before.get(key, 'なし')} → {facts.values_now.get(key, 'なし')}"
-        for key in sorted({*before, *facts.values_now}, reverse=True)
-        if before.get(key) != facts.values_now.get(key)
-    ]
     lines = [
         f"何が　　：{headline(incident)}",
         f"結果　　：{incident.resolution_ja}",
         f"停止時間：{_duration(incident)}（{_time(incident.opened_at)} 〜 {_time(incident.resolved_at)}）",
         f"回数　　：{incident.occurrences} 回",
         *(f"差し戻した箇所：{cell}" for cell in facts.changed_cells[:MANY]),
-        "変わったKPI：" + ("" if changes else "ありません"),
-        *changes[:MANY],
+        *_changes(facts),
+        f"問い合わせ番号：{incident.reference}",
     ]
-    if len(changes) > MANY:
-        lines.append(f"　ほか {len(changes) - MANY} 件")
-    lines.append(f"問い合わせ番号：{incident.reference}")
     return f"【復旧】{headline(incident)}", "\n".join(lines)
 
 
@@ -257,6 +305,9 @@ def _duration(incident: Incident) -> str:
 def facts_of(connection: psycopg.Connection, incident: Incident, notification: dict[str, Any]) -> Facts:
     """Read what the message names: the file, the cells, the proposals, what is shown, and what changed."""
     load = incident.load_id
+    question = _question_of(connection, incident) if incident.cause == "asked" else None
+    if question is not None:
+        load = question[0]
     delivery = connection.execute(
         "select delivery_id, file_name from ops.delivery where load_id = %s order by delivery_id desc limit 1",
         [load],
@@ -286,7 +337,6 @@ def facts_of(connection: psycopg.Connection, incident: Incident, notification: d
         " and published_to = 'infinity' and row_key = any(%s)",
         [incident.kpis],
     ).fetchall()
-    now = connection.execute("select ops.kpi_values(%s)", [incident.kpis]).fetchone()
     places = [str(place) for place, *_ in proposals if place] or [
         str(example["source_cell"])
         for _, _, observed in broken
@@ -303,7 +353,9 @@ def facts_of(connection: psycopg.Connection, incident: Incident, notification: d
         proposals=[_asked(place, found, proposed, str(text)) for place, found, proposed, text in proposals],
         shown_since=shown[0] if shown else None,
         kpi_names={str(kpi): str(name) for kpi, name in names},
-        values_now=(now[0] or {}) if now else {},
+        kpi_changes=changes_of(connection, incident)
+        if notification["kind"] == "resolve" or incident.cause == "undone"
+        else [],
         changed_cells=[
             f"{place}（提案 {found} → {proposed}）"
             for place, found, proposed, _ in proposals
@@ -311,7 +363,36 @@ def facts_of(connection: psycopg.Connection, incident: Incident, notification: d
         ],
         slips=slips,
         slips_elsewhere=elsewhere,
+        evidence=_evidence(connection, load) if question else (),
+        asked_load_id=question[0] if question and question[1] == "asked" else None,
+        is_answered_no=question is not None and question[1] == "rejected",
     )
+
+
+def _question_of(connection: psycopg.Connection, incident: Incident) -> tuple[int, str] | None:
+    """The load that an incident asks about, with its state: the newest that is open, else the newest."""
+    row = connection.execute(
+        "select load_id, state from ops.incident_load join ops.load using (load_id) where incident_id = %s"
+        " order by state = 'asked' desc, load_id desc limit 1",
+        [incident.incident_id],
+    ).fetchone()
+    return (int(row[0]), str(row[1])) if row else None
+
+
+def _evidence(connection: psycopg.Connection, load_id: int | None) -> tuple[str, ...]:
+    """What is unusual about a delivery, as lines: the rule's reason, and below it what was found."""
+    rows = connection.execute(
+        "select reason_ja, evidence_ja, unexpected_count, observed from ops.gate_result where load_id = %s and not success"
+        " and severity = 'question' order by expectation",
+        [load_id],
+    ).fetchall()
+    lines: list[str] = []
+    for reason, evidence, count, observed in rows:
+        if evidence:
+            lines += [f"・{reason}", *(f"　{line}" for line in str(evidence).strip().splitlines())]
+        else:
+            lines.append(f"・{_amount(str(reason), int(count), observed or [])}")
+    return tuple(lines)
 
 
 def _asked(place: str | None, found: str | None, proposed: str | None, message_ja: str) -> str:

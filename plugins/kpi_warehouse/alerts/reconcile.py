@@ -114,9 +114,10 @@ def _end_overtaken(connection: psycopg.Connection) -> None:
 def _untold(connection: psycopg.Connection) -> Iterator[Trouble]:
     """Failures on record without an incident: a trigger could not write it."""
     rows = connection.execute(
-        "select l.feed, coalesce(l.requested_period, l.period_from), ops.cause_of(l.state, l.error_code), l.error_code,"
+        "select l.feed, ops.questioned(l.load_id, coalesce(l.requested_period, l.period_from)),"
+        " ops.cause_of(l.state, l.error_code), l.error_code,"
         " coalesce(l.error_ja, '検査に合わないため受け入れませんでした。'), l.load_id from ops.load as l"
-        " where l.state in ('failed', 'rejected') and l.heartbeat_at > clock_timestamp() - %s"
+        " where l.state in ('failed', 'rejected', 'asked') and l.heartbeat_at > clock_timestamp() - %s"
         " and ops.cause_of(l.state, l.error_code) is not null"
         " and not exists (select from ops.incident_load as known where known.load_id = l.load_id)"
         " and not ops.overtaken(l.feed, l.load_id, coalesce(l.requested_period, l.period_from)) order by l.load_id",

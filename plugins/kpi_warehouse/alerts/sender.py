@@ -31,7 +31,7 @@ TRIES_A_CHANNEL = 3
 TRIES = 12
 BREAKER_OPENS_AFTER = 5
 LONGEST_PAUSE_TIMES = 120
-# A recovery waits this long for the marts, to say which KPI changed from what to what.
+# A recovery, or that a publication was taken back, waits this long for the marts, to say which KPI changed from what to what.
 WAIT_FOR_BUILD_MINUTES = 15
 # More than 30–50 messages a week and channel, and people stop reading them (vendors' own surveys).
 BUDGET_A_WEEK = 30
@@ -48,10 +48,10 @@ where notification_id = (
             and earlier.notification_id < n.notification_id and earlier.state in ('waiting', 'dead')
         )
         and (
-            not n.after_build or i.resolved_at < clock_timestamp() - make_interval(mins => %(wait)s)
+            not n.after_build or coalesce(i.resolved_at, i.opened_at) < clock_timestamp() - make_interval(mins => %(wait)s)
             or exists (
-                select from ops.build as b
-                where b.state = 'published' and b.as_of is null and b.started_at > i.resolved_at
+                select from ops.build as b where b.state = 'published' and b.as_of is null
+                    and b.started_at > case n.kind when 'resolve' then i.resolved_at else i.opened_at end
             )
         )
     order by n.next_try_at, n.notification_id for update of n skip locked limit 1

@@ -1,6 +1,6 @@
 """`kpi`: the library by hand. Every command calls the function its DAG calls.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate refused the data.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate refused the data or asks a person about it.
 """
 
 from __future__ import annotations

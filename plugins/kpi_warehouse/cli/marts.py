@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from kpi_warehouse.cli.application import app, out, reported, wrong_usage
-from kpi_warehouse.errors import KpiError, LoadConflict
+from kpi_warehouse.errors import GateAsked, KpiError, LoadConflict
 
 if TYPE_CHECKING:
     from kpi_warehouse.load import Published
@@ -78,7 +78,7 @@ def _load_file(feed: str, file: Path) -> None:
     """Hand a file in and load what waits of its feed, in the order of arrival, until the file's turn has been."""
     from kpi_warehouse import load as verbs
     from kpi_warehouse.sources.inbox_receive import hand_in
-    from kpi_warehouse.warehouse.deliveries import read_delivery
+    from kpi_warehouse.warehouse.deliveries import next_delivery, read_delivery
 
     delivery = hand_in(verbs.contract_of(feed), file)
     if delivery.state != "received":
@@ -90,11 +90,12 @@ def _load_file(feed: str, file: Path) -> None:
         markup=False,
     )
     while delivery.state == "received":
+        turn = next_delivery(feed)
         try:
             moved = _load_next(feed)
         except KpiError as error:
             delivery = read_delivery(delivery.delivery_id)
-            if delivery.state != "received" or error.retryable:
+            if delivery.state != "received" or error.retryable or next_delivery(feed) == turn:
                 raise
             # A file that came before this one was sent back; that is told, and is none of this one's business.
             moved = True
@@ -122,6 +123,8 @@ def _load_again(feed: str, delivery: Delivery) -> None:
         delivery.load_id is None
         or read_load(delivery.load_id)["contract_sha256"] == verbs.contract_of(feed).sha256
     ):
+        if delivery.state == "asked":
+            raise GateAsked("上の問い合わせに答えがあるまで公表しません。", "gate.asked")
         return
     out.print("         そのときから取り込み方の定義が変わっているため、読み直します。")
     published = replay.replay(delivery.load_id)

@@ -26,6 +26,18 @@ def several_units(unit: str) -> bool:
     return bool(_SEVERAL.search(unit)) and unit not in ("人/年", "円/月", "人/日")
 
 
+def units_in(text: str) -> list[str]:
+    """All units that a line states, in their order: （単位：人、km2）."""
+    found = UNIT_LINE.search(fold(text))
+    if not found:
+        return []
+    return (
+        [part for part in _SEVERAL.split(found["unit"]) if part]
+        if several_units(found["unit"])
+        else [found["unit"]]
+    )
+
+
 def unit_in(text: str) -> str | None:
     """The one unit that a line states."""
     found = UNIT_LINE.search(fold(text))

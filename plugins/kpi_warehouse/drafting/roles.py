@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
+from kpi_warehouse.contract_layout import ColumnSpec, Table
 from kpi_warehouse.drafting.shapes import Block
 from kpi_warehouse.drafting.sketch import Sketch
 from kpi_warehouse.drafting.texts import (
@@ -24,6 +26,7 @@ from kpi_warehouse.drafting.texts import (
     SUBTOTALS,
     TEXT,
     TOTALS,
+    WITHOUT_ERA,
     begins,
     is_word,
     is_yearish,
@@ -36,12 +39,14 @@ from kpi_warehouse.japanese.signs import take_references
 from kpi_warehouse.japanese.units import canonical_unit
 from kpi_warehouse.japanese.widths import Unreadable, fold, search_key
 from kpi_warehouse.readers.grid import Cell
-from kpi_warehouse.readers.layout_headers import JOIN, Heading, headings_of, split_unit
+from kpi_warehouse.readers.layout_headers import JOIN, Heading, headings_of, match, split_unit
 
-MOST_LABELS = 3000
+_NO_TABLE = Table("", ())
 # More kinds of rows than this are rather places or people than measures.
 MOST_MEASURES = 40
 _PLACES = re.compile(r"市|区|町|村|県|地域|地区|都道府県|相手|国|校|施設|路線|地点|団体|企業|事業所")
+_UNIT_LIKE = re.compile(r"[^\W\d_]|[%％‰℃円]")
+_MONTH_FIRST = re.compile(r"\d{1,2}\s*月")
 _TO_BE_FILLED = re.compile(r"実績|数|値|額|量")
 _FISCAL, _CALENDAR = re.compile(r"年度"), re.compile(r"年(?!度)|暦年|西暦")
 
@@ -64,14 +69,14 @@ class Column:
     def at(self) -> int:
         return self.heading.column
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """The heading without its unit."""
-        return (
-            JOIN.join([*self.heading.parts[:-1], split_unit(self.heading.parts[-1])[0]])
-            if self.heading.parts
-            else ""
-        )
+        """The heading without its unit, as far as the reader tells the two apart."""
+        if not self.heading.parts:
+            return ""
+        bare = JOIN.join(filter(None, [*self.heading.parts[:-1], split_unit(self.heading.parts[-1])[0]]))
+        spec = ColumnSpec((bare,), "value", unit=self.unit)
+        return bare if match(spec, self.heading, _NO_TABLE) is not None else self.heading.text
 
     @property
     def unit(self) -> str | None:
@@ -79,7 +84,11 @@ class Column:
         if self.heading.unit:
             return self.heading.unit
         found = split_unit(self.heading.parts[-1])[1] if self.heading.parts else None
-        return found if found and period_kind(found) is None and not found.isdigit() else None
+        return (
+            found
+            if found and _UNIT_LIKE.search(found) and period_kind(found) is None and not found.isdigit()
+            else None
+        )
 
     def share(self, *kinds: int) -> float:
         """Share of the filled cells that are of these kinds."""
@@ -102,7 +111,13 @@ class Column:
 
 
 def columns_of(block: Block) -> list[Column]:
-    """The columns of a block that hold anything."""
+    """The columns of a block that hold anything; looked at once."""
+    if block.columns is None:
+        block.columns = _columns_of(block)
+    return block.columns
+
+
+def _columns_of(block: Block) -> list[Column]:
     columns: list[Column] = []
     for heading in headings_of(block.sheet, block.top, block.bottom, spread=False):
         cells = block.cells(heading.column)
@@ -124,13 +139,20 @@ class TableDraft:
     """Writes one block into a sketch as a table of the layout."""
 
     def __init__(
-        self, block: Block, sketch: Sketch, *, unit: str | None, title: str, around: str = ""
+        self, block: Block, sketch: Sketch, *, units: list[str], title: str, around: str = ""
     ) -> None:
-        self.block, self.sketch, self.unit, self.title = block, sketch, unit, title
+        self.block, self.sketch, self.title = block, sketch, title
+        self.units = units
+        self.unit = canonical_unit(units[0]) if len(units) == 1 else None
         self.around = around
         self.columns = columns_of(block)
-        self.years = [column for column in self.columns if column.period]
         self.table: dict[str, Any] = {}
+        self.numbers = self._column_numbers()
+        self.sections = self._sections()
+        if self.numbers or self.sections:
+            aside = {at for at, _ in (*self.numbers, *self.sections)}
+            self.block = replace(block, rows=[at for at in block.rows if at not in aside], columns=None)
+            self.columns = columns_of(self.block)
         self.aliases: dict[str, str] = {}
 
     def write(self, name: str, constants: dict[str, str] | None = None) -> dict[str, Any]:
@@ -145,16 +167,20 @@ class TableDraft:
             self.table["set"] = constants
         rows = self._row_words(labels, values)
         named = self._labels(labels, periods, values, wide=wide)
-        for column in self.columns:
-            if column in values:
-                continue
+        for column in labels:
             one = named[column.at]
-            if any(one["heading"] == other["heading"] for other in written):
-                self.sketch.ask(f"見出し「{column.name}」が二度ある。右の列は読まない。")
-                continue
+            same = [other for other in labels if other.name == column.name and other.heading.parts]
+            if any(self._same_cells(column, other) for other in same if other.at < column.at):
+                continue  # the reader holds labels that stand again at the right against the first
+            if len({id(each) for each in same if not self._same_as_label(each)}) > 1:
+                one["occurrence"] = same.index(column) + 1
             written.append(one)
+        by_row = self._by_row(named)
+        by_period = bool(periods) or (bool(self.sections) and self._stacked(written))
         totals = self._row_totals(values) if wide else self._column_total(values)
-        written.extend(self._value_columns(values, totals, periods, wide=wide, by_row=self._by_row(named)))
+        written.extend(self._value_columns(values, totals, by_period, wide=wide, by_row=by_row))
+        for _, label in self.numbers:
+            rows.setdefault("ignore", {})[label] = self.sketch.reason("列の番号の行。")
         if rows:
             self.table["rows"] = rows
         if self.block.gaps:
@@ -164,18 +190,70 @@ class TableDraft:
             self.sketch.ask("空欄の値は読み飛ばす（blank: skip）。値が必ず入る表なら fault に直す。")
         return self.table
 
+    def _column_numbers(self) -> list[tuple[int, str]]:
+        """A first row that only numbers the columns: (1) (2) (3)."""
+        at = self.block.rows[0]
+        said = [fold(cell.text).strip("() ") for cell in self.block.sheet.rows[at] if cell.value is not None]
+        first = next(cell.text for cell in self.block.sheet.rows[at] if cell.value is not None)
+        return (
+            [(at, fold(first))] if len(said) > 2 and said == [str(n) for n in range(1, len(said) + 1)] else []
+        )
+
+    def _sections(self) -> list[tuple[int, str]]:
+        """Rows of one text in the first column of labels, that say what the rows below them belong to."""
+        if not self.columns:
+            return []
+        column = self.columns[0].at
+        found: list[tuple[int, str]] = []
+        others: set[str] = set()
+        for at in self.block.rows:
+            row = self.block.sheet.rows[at]
+            said = [
+                number
+                for number, cell in enumerate(row)
+                if cell.value is not None or cell.merged_from is not None
+            ]
+            text = take_references(fold(row[column].text))[0]
+            if said == [column] and text:
+                found.append((at, text))
+            else:
+                others.add(text)
+        texts = [text for _, text in found]
+        whole = len(found) > 1 and found[0][0] == self.block.rows[0]
+        return found if whole and len(set(texts)) == len(texts) and others.isdisjoint(texts) else []
+
+    def _stacked(self, written: list[dict[str, Any]]) -> bool:
+        """The column that the section rows make; True where they say periods."""
+        heading = next((one["heading"] for one in written if one["is"] in ("axis", "measure")), None)
+        if heading is None:
+            return False
+        texts = [text for _, text in self.sections]
+        period = all(period_kind(text) for text in texts)
+        if period:
+            one = {"heading": heading, "is": "period", "stacked": True}
+        else:
+            one = {
+                "heading": heading,
+                "is": "axis",
+                "column": self.sketch.axis("区分（見出しの行）", list(dict.fromkeys(texts))),
+                "stacked": True,
+            }
+        self.sketch.ask(f"「{texts[0]}」などの行は、下の行が何に属すかを表す（stacked）。")
+        written.append(one)
+        return period
+
     def bare_months(self) -> bool:
         """Whether months stand in the headings or the rows without their year."""
-        headings = [column.heading.parts for column in self.columns if column.period]
-        if any(parts and not any(_has_year(part) for part in parts) for parts in headings):
-            return True
-        return (
-            any(
-                column["is"] == "period"
-                and any(not _has_year(label) for label in self._labels_of(column["heading"]))
-                for column in self.table["columns"]
-            )
-            and not headings
+        across = [
+            [part for part in column.heading.parts if period_kind(part)]
+            for column in self.columns
+            if column.period
+        ]
+        if across:
+            return any(parts and all(_lacks_year(part) for part in parts) for parts in across)
+        return any(
+            column["is"] == "period" and any(map(_lacks_year, self._labels_of(column["heading"])))
+            for column in self.table["columns"]
         )
 
     def _labels_of(self, heading: list[str]) -> list[str]:
@@ -253,6 +331,7 @@ class TableDraft:
         """What a bare year means, as the texts around it suggest."""
         texts = [part for column in self.columns for part in column.heading.parts if period_kind(part)]
         texts += [label for column in periods for label in [*column.labels()[:5], *column.heading.parts]]
+        texts += [text for _, text in self.sections]
         around = [
             self.around,
             self.title,
@@ -309,6 +388,10 @@ class TableDraft:
                 texts.append(column)
         self._telling(texts, written, wide=wide, keyed=bool(periods))
         return written
+
+    @staticmethod
+    def _same_cells(one: Column, other: Column) -> bool:
+        return [cell.text for cell in one.cells] == [cell.text for cell in other.cells]
 
     def _same_as_label(self, column: Column) -> bool:
         """Whether a column at the right only repeats one at the left."""
@@ -501,7 +584,7 @@ class TableDraft:
         return any(column["is"] == "measure" for column in named.values())
 
     def _value_columns(
-        self, values: list[Column], totals: list[Column], periods: list[Column], *, wide: bool, by_row: bool
+        self, values: list[Column], totals: list[Column], by_period: bool, *, wide: bool, by_row: bool
     ) -> list[dict[str, Any]]:
         written: list[dict[str, Any]] = []
         across = [column for column in values if column.period and column not in totals] if wide else []
@@ -524,12 +607,20 @@ class TableDraft:
                     }
                 )
                 continue
-            unit = self._unit_of(column) or self.unit
-            code = self.sketch.measure(column.name or self.title, unit)
+            unit = self._unit_of(column) or self._unit_in_order(column, values) or self.unit
+            same = [other for other in values if other.name == column.name]
+            occurrence = same.index(column) + 1 if len(same) > 1 else 0
+            label = f"{column.name}（{occurrence}番目）" if occurrence else column.name
+            code = self.sketch.measure(label or self.title, unit)
             one: dict[str, Any] = {"heading": heading, "is": "value", "measure": code}
+            if occurrence:
+                one["occurrence"] = occurrence
+                self.sketch.ask(
+                    f"見出し「{column.name}」が {len(same)} 列ある。それぞれの意味（occurrence）。"
+                )
             if unit:
                 one["unit"] = unit
-            one["period"] = "row" if periods else "document"
+            one["period"] = "row" if by_period else "document"
             written.append(one)
         return written
 
@@ -578,6 +669,14 @@ class TableDraft:
             return canonical_unit(column.unit)
         units = {unit for cell in column.cells if (unit := _unit_in(cell))}
         return next(iter(units)) if len(units) == 1 else None
+
+    def _unit_in_order(self, column: Column, values: list[Column]) -> str | None:
+        """The unit of a column where one line states as many as there are columns without: （単位：人、km2）."""
+        bare = [each for each in values if not self._unit_of(each)] if len(self.units) > 1 else []
+        if not bare or len(bare) != len(self.units):
+            return None
+        self.sketch.ask(f"単位「{'、'.join(self.units)}」は、この順に列の単位とみなす。")
+        return canonical_unit(self.units[bare.index(column)])
 
     def _unit_of_row(self, column: Column, label: str) -> str | None:
         """The unit that the numbers of a row are mostly written with; 市 beside 市町村 is asked about."""
@@ -629,10 +728,17 @@ def _counts_up(texts: list[str]) -> bool:
     return len(texts) > 2 and texts == [str(at) for at in range(1, len(texts) + 1)]
 
 
+def _lacks_year(text: str) -> bool:
+    """Whether a text is a month or another part of a year that it does not say."""
+    return not _has_year(text)
+
+
 def _has_year(text: str) -> bool:
-    """Whether a period says its year itself; what is no period needs none."""
-    if period_kind(text) is None:
-        return False
+    """Whether a period says its year itself, or takes the era of the one before it; what is no period needs none."""
+    if _MONTH_FIRST.match(fold(text)):
+        return False  # also with a weekday, which fits one year only
+    if period_kind(text) is None or WITHOUT_ERA.fullmatch(fold(text)):
+        return True
     try:
         read_period(text, year="fiscal")
     except Unreadable:

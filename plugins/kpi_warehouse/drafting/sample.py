@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kpi_warehouse.drafting import document
-from kpi_warehouse.drafting.outside import period_in, unit_in, with_period
+from kpi_warehouse.drafting.outside import period_in, units_in, with_period
 from kpi_warehouse.drafting.roles import TableDraft, columns_of
 from kpi_warehouse.drafting.shapes import Block, Shape
 from kpi_warehouse.drafting.sketch import GrammarError, Sketch
@@ -22,7 +22,6 @@ from kpi_warehouse.drafting.texts import FIGURE, MARK, SOME_YEAR
 from kpi_warehouse.drafting.trial import Sample, _add, amend
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.japanese.periods import read_period
-from kpi_warehouse.japanese.units import canonical_unit
 from kpi_warehouse.japanese.widths import Unreadable, fold, search_key
 from kpi_warehouse.readers.delimited import read_delimited
 from kpi_warehouse.readers.grid import Book
@@ -32,6 +31,7 @@ from kpi_warehouse.readers.workbook import read_workbook
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
 TABLE_AXIS = "table_code"
 MOST_TABLES = 20
+MOST_COLUMNS = 400
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,37 @@ def draft_from_samples(
     """
     opened = [open_sample(path) for path in paths]
     samples = tuple(Sample(path.name, book) for path, (book, _) in zip(paths, opened, strict=True))
-    sketch = Sketch(opened[0][1])
-    blocks = _chosen(samples[0].book, sketch, sheet)
-    _tables(sketch, blocks, title_ja)
-    try:
-        readings = amend(sketch, samples, blocks)
-    except GrammarError:
-        readings = []  # the contract's own check says in words what the grammar of layouts does not take
+    sketch, readings = _tried(opened[0][1], samples, title_ja, sheet, alone=False)
+    if _collide(readings):
+        # Sheets that look alike and say the same keys are not one table on several pages.
+        sketch, readings = _tried(opened[0][1], samples, title_ja, sheet, alone=True)
     _periods_read(sketch, readings)
     text = document.write(feed, title_ja, owner, names_of(paths), sketch)
     return Draft(text, sketch, samples, tuple(readings))
+
+
+def _tried(
+    how: dict[str, Any], samples: Sequence[Sample], title_ja: str, sheet: str | None, *, alone: bool
+) -> tuple[Sketch, list[Understood]]:
+    """A sketch of the first sample and what the reader makes of all of them; `alone` takes no second sheet."""
+    sketch = Sketch(how)
+    blocks = _chosen(samples[0].book, sketch, sheet, alone=alone)
+    _tables(sketch, blocks, title_ja)
+    try:
+        return sketch, amend(sketch, samples, blocks)
+    except GrammarError:
+        return sketch, []  # the contract's own check says in words what the grammar of layouts does not take
+
+
+def _collide(readings: Sequence[Understood]) -> bool:
+    """Whether keys come twice on different sheets of one file."""
+    return any(
+        fault.code == "duplicate_key"
+        and fault.place.partition("!")[0] not in fault.expected_ja.split("（")[1]
+        for understood in readings
+        for fault in understood.reading.faults
+        if "（" in fault.expected_ja
+    )
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
@@ -114,7 +135,7 @@ def _stem(path: Path) -> str:
 # -- which tables
 
 
-def _chosen(book: Book, sketch: Sketch, wanted: str | None) -> list[Block]:
+def _chosen(book: Book, sketch: Sketch, wanted: str | None, *, alone: bool) -> list[Block]:
     """The tables to read: those of the sheet with most figures, and of sheets that are built alike.
 
     Raises:
@@ -133,20 +154,32 @@ def _chosen(book: Book, sketch: Sketch, wanted: str | None) -> list[Block]:
             if search_key(wanted) in search_key(book.sheets[number].name)
         }
     if not weights:
+        hidden = "非表示のシートは読みません。" if len(visible) < len(book.sheets) else ""
         raise KpiError(
-            "見本に表が見つかりません（見出しの行の下に、数値のある行が要ります）。"
+            f"見本に表が見つかりません（見出しの行の下に、数値のある行が要ります）。{hidden}"
             "表が図や写真のときは、数値のセルがあるファイルを見本にしてください。",
             "draft.no_table",
         )
     main = max(weights, key=lambda number: (weights[number], -number))
     signature = [_signature(block) for block in found[main]]
-    alike = [number for number in weights if [_signature(block) for block in found[number]] == signature]
+    alike = [
+        number
+        for number in weights
+        if number == main or (not alone and [_signature(block) for block in found[number]] == signature)
+    ]
     for number, sheet in visible:
         if number not in alike and any(cell.value is not None for row in sheet.rows for cell in row):
             sketch.ignored_sheets[sheet.name] = sketch.reason("読まないシート。")
     if sketch.ignored_sheets:
         sketch.ask(f"シート「{book.sheets[main].name}」を読む。ほかのシートは読まない（ignoreSheets）。")
     blocks = [block for number in alike for block in found[number]]
+    named = max(sum(not column.period for column in columns_of(block)) for block in blocks)
+    if named > MOST_COLUMNS:
+        raise KpiError(
+            f"見出しの違う列が {named:,} あります（上限 {MOST_COLUMNS}）。行と列が逆ではありませんか。"
+            "要る列だけを残した見本にしてください。",
+            "draft.too_many_columns",
+        )
     most = max(map(_weight, blocks))
     # A stray figure under the table is no table.
     return [block for block in blocks if _weight(block) > 1 or most <= 1][:MOST_TABLES]
@@ -192,12 +225,12 @@ def _tables(sketch: Sketch, blocks: list[Block], title_ja: str) -> None:
             axis.codes[f"t{at}"] = label if label not in axis.codes.values() else f"{label}（{at}）"
             constants = {TABLE_AXIS: f"t{at}"}
         lines = _lines_above(first, blocks)
-        unit = next((said for text in reversed(lines) if (said := unit_in(text))), None)
+        units = next((said for text in reversed(lines) if (said := units_in(text))), [])
         around = " ".join([*lines, first.sheet.name])
         drafted = TableDraft(
             first if len(group) == 1 else _joined(group),
             sketch,
-            unit=canonical_unit(unit) if unit else None,
+            units=units,
             title=title_ja,
             around=around,
         )

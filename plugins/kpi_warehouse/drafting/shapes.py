@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 from kpi_warehouse.drafting.texts import (
-    BLANK,
     FIGURE,
     MARK,
     PERIOD,
@@ -25,6 +25,8 @@ from kpi_warehouse.readers.grid import Cell, Sheet
 HEADER_ROWS = 4
 # Blank rows that may stand between a row of headings and the first figure, and within a table.
 GAP_ROWS = 4
+MOST_ROWS = 10_000
+SECTION_ROWS, SECTION_TEXT = 2, 20
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Block:
     last: int
     caption: tuple[int, int] | None = None
     rows: list[int] = field(default_factory=list)
+    columns: list[Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def gaps(self) -> bool:
@@ -55,21 +58,12 @@ class Block:
 
 
 class Shape:
-    """A sheet as it looks: the kind of each cell."""
+    """A sheet as it looks: the kind of each cell of its first rows, which show how it is built."""
 
     def __init__(self, sheet: Sheet) -> None:
         self.sheet = sheet
-        self._known: dict[tuple[type, str], int] = {}
-        self.kinds = [[self._kind(cell) for cell in row] for row in sheet.rows]
-
-    def _kind(self, cell: Cell) -> int:
-        if cell.value is None:
-            return BLANK
-        key = (type(cell.value), cell.text)
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = kind_of(cell)
-        return known
+        self.count = min(len(sheet.rows), MOST_ROWS)
+        self.kinds = [[kind_of(cell) for cell in sheet.rows[at]] for at in range(self.count)]
 
     def blank(self, at: int) -> bool:
         """Whether nothing stands in a row."""
@@ -100,8 +94,7 @@ class Shape:
     def blocks(self, number: int) -> Iterator[Block]:
         """The tables from top to bottom."""
         at, above = 0, -1
-        count = len(self.sheet.rows)
-        while at < count:
+        while at < self.count:
             if not self.is_body(at):
                 at += 1
                 continue
@@ -121,7 +114,7 @@ class Shape:
         figures = {column for column, kind in enumerate(self.kinds[first]) if kind in (FIGURE, MARK)}
         rows, last, gap = [first], first, 0
         waiting: list[int] = []
-        for at in range(first + 1, len(self.sheet.rows)):
+        for at in range(first + 1, self.count):
             if self.blank(at):
                 gap += 1
                 waiting = [] if gap > GAP_ROWS else waiting
@@ -160,6 +153,12 @@ class Shape:
             bottom -= 1
         if bottom <= above or (self.blank(bottom) and not self._merged(bottom)):
             return None
+        # Lines like 県内 or 令和5年度 alone above the first rows that they are for.
+        sections = 0
+        while sections < SECTION_ROWS and bottom - 1 > above and self.is_section(bottom):
+            bottom -= 1
+            sections += 1
+        first = bottom + 1 if sections else first
         top = bottom + 1
         while top - 1 > above and self._may_be_header(top - 1):
             top -= 1
@@ -169,6 +168,17 @@ class Shape:
             # Rows that are not filled in yet stand between one row of headings and the first figure.
             return top, top, top + 1
         return top, bottom, first
+
+    def is_section(self, at: int) -> bool:
+        """Whether a row says one thing and no more, in a cell of its own at the left."""
+        said = [column for column, kind in enumerate(self.kinds[at]) if kind]
+        return (
+            len(said) == 1
+            and said[0] <= 1
+            and self.kinds[at][said[0]] in (TEXT, PERIOD)
+            and len(self.filled(at)) == 1
+            and len(self.sheet.rows[at][said[0]].text) <= SECTION_TEXT
+        )
 
     def _merged(self, at: int) -> bool:
         return any(cell.merged_from is not None for cell in self.sheet.rows[at])

@@ -12,7 +12,11 @@ from typing import Any
 from kpi_warehouse.contract_document import TO_BE_CHECKED
 from kpi_warehouse.contract_layout import CodedColumn, Layout, layout_of
 from kpi_warehouse.drafting.texts import USUAL_MARKS
+from kpi_warehouse.errors import KpiError
 from kpi_warehouse.japanese.areas import Areas
+
+# A list of more labels is no closed list of codes.
+MOST_LABELS = 5000
 
 
 class GrammarError(ValueError):
@@ -121,7 +125,17 @@ class Sketch:
         return code
 
     def axis(self, label: str, labels: list[str], codes: list[str] | None = None) -> str:
-        """Name of a new axis with these labels; `codes` where the file has its own."""
+        """Name of a new axis with these labels; `codes` where the file has its own.
+
+        Raises:
+            KpiError: they are too many for a list of codes.
+        """
+        if len(labels) > MOST_LABELS:
+            raise KpiError(
+                f"「{label}」の項目が {len(labels):,} 種類以上あります（上限 {MOST_LABELS:,}）。"
+                "集計する前の、1件ごとのデータではありませんか。集計した表を見本にしてください。",
+                "draft.too_many_labels",
+            )
         name = f"axis{len(self.axes) + 1}_code"
         keys = codes or [f"c{at}" for at in range(1, len(labels) + 1)]
         self.axes[name] = Axis(label, dict(zip(keys, labels, strict=True)))

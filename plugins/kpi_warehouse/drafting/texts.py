@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import lru_cache
 
 from kpi_warehouse.japanese.numbers import read_numbers
 from kpi_warehouse.japanese.periods import Period
@@ -67,6 +68,7 @@ UNIT_PATTERN = (
     r"\s*(?P<unit>[^\s()（）\[\]［］【】〔〕]+)"
 )
 UNIT_LINE = re.compile(UNIT_PATTERN)
+WITHOUT_ERA = re.compile(r"(?:\d{1,2}|元)\s*年\s*(度)?")
 _YEARISH = re.compile(r"(19|20)\d\d")
 # Only tells that a text is a period; which year it has is another matter.
 SOME_YEAR = Period(date(2000, 4, 1), date(2001, 3, 31), "年度", None, None, "")
@@ -74,18 +76,29 @@ SOME_YEAR = Period(date(2000, 4, 1), date(2001, 3, 31), "年度", None, None, ""
 
 def kind_of(cell: Cell) -> int:
     """What a cell of a sample is, looked at alone."""
-    value, text = cell.value, cell.text.strip()
-    if value is None or not text:
-        return BLANK
+    value = cell.value
+    return BLANK if value is None else _kind(_native(value), cell.text.strip())
+
+
+def _native(value: object) -> str:
     if isinstance(value, bool | date):
-        return TEXT if isinstance(value, bool) else PERIOD
+        return "bool" if isinstance(value, bool) else "date"
+    return "text" if isinstance(value, str) else "number"
+
+
+@lru_cache(maxsize=65536)
+def _kind(native: str, text: str) -> int:
+    if not text:
+        return BLANK
+    if native in ("bool", "date"):
+        return TEXT if native == "bool" else PERIOD
     if is_plain(text):
         return FIGURE
     if fold(text) in USUAL_MARKS or text in USUAL_MARKS:
         return MARK
     if period_kind(text) is not None:
         return PERIOD
-    return FIGURE if not isinstance(value, str) or is_number(text) else TEXT
+    return FIGURE if native == "number" or is_number(text) else TEXT
 
 
 def is_plain(text: str) -> bool:
@@ -115,6 +128,9 @@ def period_kind(text: str, *, bare: bool = True) -> str | None:
     Args:
         bare: a number of four digits counts as well.
     """
+    if found := WITHOUT_ERA.fullmatch(fold(text)):
+        # 5年度 behind 令和4年度: the reader gives it the era of the year before it.
+        return "年度" if found[1] else "暦年"
     if len(text) > 40 or (not bare and _YEARISH.fullmatch(fold(text).strip())):
         return None
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from kpi_warehouse.drafting.outside import line_for
 from kpi_warehouse.drafting.shapes import Block
-from kpi_warehouse.drafting.sketch import Sketch
+from kpi_warehouse.drafting.sketch import MOST_LABELS, Sketch
 from kpi_warehouse.drafting.texts import USUAL_MARKS
 from kpi_warehouse.japanese.signs import take_references
 from kpi_warehouse.japanese.widths import fold
@@ -67,30 +67,43 @@ def amend(sketch: Sketch, samples: Sequence[Sample], blocks: Sequence[Block]) ->
     for _ in range(MOST_ROUNDS):
         changed = False
         for sample, understood in zip(samples, readings, strict=True):
-            changed |= _amended(sketch, sample, understood.reading.faults, blocks)
+            changed |= _amended(sketch, sample, understood, blocks)
         if not changed:
             break
         readings = [read(sketch, sample) for sample in samples]
     return readings
 
 
-def _amended(sketch: Sketch, sample: Sample, faults: list[CellFault], blocks: Sequence[Block]) -> bool:
-    changed = False
-    strays = [fault for fault in faults if fault.code in _STRAY]
+def _amended(sketch: Sketch, sample: Sample, understood: Understood, blocks: Sequence[Block]) -> bool:
+    changed, faults = False, understood.reading.faults
+    strays = [fault for fault in faults if fault.code in _STRAY or _below(sample, fault, blocks)]
     for fault in strays:
         changed |= _outside(sketch, sample, fault, blocks, strays)
     for fault in faults:
         if fault.code in _NUMBER:
-            changed |= _mark(sketch, fault)
+            changed |= _mark(sketch, sample, fault)
+        elif fault.code == "brackets":
+            changed |= _brackets(sketch, fault)
         elif fault.code == "blank":
             changed |= _blank(sketch)
         elif fault.code == "unknown_label":
-            changed |= _label(sketch, sample, fault)
+            changed |= _label(sketch, sample, understood, fault)
         elif fault.code == "unknown_sheet":
             changed |= _sheet(sketch, fault)
     if not changed and any(fault.code == "duplicate_key" for fault in faults):
         changed = _another_axis(sketch, blocks)
     return changed
+
+
+def _below(sample: Sample, fault: CellFault, blocks: Sequence[Block]) -> bool:
+    """Whether what was taken for a label is a line right under a table, with nothing beside it."""
+    at = sample.at(fault.place)
+    if at is None or fault.code not in ("unreadable_period", "unknown_label"):
+        return False
+    number, row, _ = at
+    last = max((block.last for block in blocks if block.number == number), default=row)
+    filled = sum(cell.value is not None for cell in sample.book.sheets[number].rows[row])
+    return row > last and filled == 1
 
 
 def _outside(
@@ -122,7 +135,27 @@ def _add(sketch: Sketch, line: dict[str, str]) -> bool:
     return True
 
 
-def _mark(sketch: Sketch, fault: CellFault) -> bool:
+def _brackets(sketch: Sketch, fault: CellFault) -> bool:
+    """Numbers in brackets: 内数 where a word says so, else a minus; either way somebody must say."""
+    meant = "subset" if re.search("うち|内|再掲|新規", fault.label) else "minus"
+    changed = False
+    for table in sketch.tables:
+        if "brackets" not in table:
+            table["brackets"] = meant
+            changed = True
+    if changed:
+        said = {"subset": "内数", "minus": "負の値"}[meant]
+        sketch.ask(
+            f"「{fault.found.strip()}」の括弧は{said}とみなす（brackets: {meant}）。"
+            "負の値 minus、内数 subset、再掲 repeated、予定 planned のどれか。"
+        )
+    return changed
+
+
+def _mark(sketch: Sketch, sample: Sample, fault: CellFault) -> bool:
+    cell = sample.cell(fault.place)
+    if cell is None or not isinstance(cell.value, str):
+        return False
     text = fault.found.strip()
     rest = take_references(text)[0] or text
     if not text or len(rest) > LONGEST_MARK or _NUMERAL.search(fold(rest)):
@@ -145,13 +178,13 @@ def _blank(sketch: Sketch) -> bool:
     return changed
 
 
-def _label(sketch: Sketch, sample: Sample, fault: CellFault) -> bool:
+def _label(sketch: Sketch, sample: Sample, understood: Understood, fault: CellFault) -> bool:
     """A label that only another sample has goes into the list of its column."""
     cell = sample.cell(fault.place)
     if cell is None:
         return False
     text = take_references(fold(cell.text))[0]
-    column = _column_of(sketch, sample, fault.place)
+    column = _column_of(sketch, sample, understood, fault.place)
     if column is None or not text:
         return False
     if column["is"] == "measure":
@@ -160,19 +193,19 @@ def _label(sketch: Sketch, sample: Sample, fault: CellFault) -> bool:
         sketch.measure(text, next(iter(sketch.units.values()), None))
         return True
     axis = sketch.axes.get(str(column.get("column")))
-    if axis is None or text in axis.codes.values() or text in axis.codes:
+    if axis is None or text in axis.codes.values() or text in axis.codes or len(axis.codes) >= MOST_LABELS:
         return False
     own = all(code == label or code.isdigit() for code, label in axis.codes.items())
     axis.codes[text if own else f"c{len(axis.codes) + 1}"] = text
     return True
 
 
-def _column_of(sketch: Sketch, sample: Sample, place: str) -> dict[str, Any] | None:
+def _column_of(sketch: Sketch, sample: Sample, understood: Understood, place: str) -> dict[str, Any] | None:
     """The column of labels a cell stands in, by the headings of the tables as the reader found them."""
     at = sample.at(place)
     if at is None:
         return None
-    for found in read(sketch, sample).search.found:
+    for found in understood.search.found:
         if found.page.number != at[0] or not found.bottom < at[1] <= max(found.end, found.limit):
             continue
         for matched in found.columns:

@@ -76,9 +76,7 @@ def judge(
         suite = _suite_findings(contract, load_id, periods)
     findings = known_failures_applied(contract, [*findings, *suite, *said])
     broken = [finding for finding in findings if not finding.success]
-    if any(
-        finding.asks or (finding.severity == "critical" and finding.scope == "table") for finding in broken
-    ):
+    if any(finding.severity == "critical" and finding.scope == "table" for finding in broken):
         return Verdict("rejected", findings, 0), periods
     held = sum(
         hold_of_file(connection, contract, load_id, finding.expectation, changed)
@@ -87,6 +85,8 @@ def judge(
         for finding in broken
         if finding.severity == "critical" and finding.scope == "rows"
     )
+    if any(finding.asks for finding in broken):
+        return Verdict("asked", findings, held), periods
     outcome: Outcome = (
         "held" if held else "flagged" if any(f.severity == "warning" for f in broken) else "passed"
     )
@@ -115,7 +115,7 @@ def record(connection: psycopg.Connection, contract: Contract, load_id: int, ver
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into ops.gate_result (load_id, expectation, severity, scope, success, unexpected_count, observed,"
-            " reason_ja) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            " reason_ja, evidence_ja, periods) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
                     load_id,
@@ -126,27 +126,34 @@ def record(connection: psycopg.Connection, contract: Contract, load_id: int, ver
                     f.unexpected_count,
                     Jsonb(f.examples),
                     f.reason_ja,
+                    f.evidence_ja,
+                    list(f.periods),
                 )
                 for f in verdict.findings
             ],
         )
-    if verdict.held_rows:
-        connection.execute(
-            sql.SQL(
-                "insert into ops.held_row (load_id, feed, period, period_end, row, expectation, reason_ja, source_ref)"
-                " select g.load_id, {feed}, s.{period}, s.{period_end}, to_jsonb(s) - 'held_note', g.expectation,"
-                " concat_ws(' ', s.held_note, g.reason_ja),"
-                " {source_ref}"
-                " from {stage} as s join ops.gate_result as g on g.load_id = {load_id} and g.expectation = s.held_by"
-            ).format(
-                feed=sql.Literal(contract.feed),
-                period=sql.Identifier(contract.period_names[0]),
-                period_end=sql.Identifier(contract.period_names[1]),
-                source_ref=_source_ref(contract),
-                stage=stage_table(contract, load_id),
-                load_id=sql.Literal(load_id),
-            )
+    # Of a delivery that is asked about no row waits by itself yet: all of them do.
+    if verdict.held_rows and verdict.outcome != "asked":
+        record_held(connection, contract, load_id)
+
+
+def record_held(connection: psycopg.Connection, contract: Contract, load_id: int) -> None:
+    """Write the rows that the gate marked in the stage table to the book of rows that wait."""
+    connection.execute(
+        sql.SQL(
+            "insert into ops.held_row (load_id, feed, period, period_end, row, expectation, reason_ja, source_ref)"
+            " select g.load_id, {feed}, s.{period}, s.{period_end}, to_jsonb(s) - 'held_note', g.expectation,"
+            " concat_ws(' ', s.held_note, g.reason_ja), {source_ref}"
+            " from {stage} as s join ops.gate_result as g on g.load_id = {load_id} and g.expectation = s.held_by"
+        ).format(
+            feed=sql.Literal(contract.feed),
+            period=sql.Identifier(contract.period_names[0]),
+            period_end=sql.Identifier(contract.period_names[1]),
+            source_ref=_source_ref(contract),
+            stage=stage_table(contract, load_id),
+            load_id=sql.Literal(load_id),
         )
+    )
 
 
 def _source_ref(contract: Contract) -> sql.Composable:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from kpi_warehouse.contract import Scope, Severity
 
-Outcome = Literal["passed", "flagged", "held", "rejected", "inherited"]
+Outcome = Literal["passed", "flagged", "held", "asked", "rejected", "inherited"]
 EXAMPLES = 20
 
 
@@ -39,7 +39,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate decided, from what, and how many rows wait."""
+    """What the gate decided, from what, and how many rows wait (of a delivery that is asked about: would wait)."""
 
     outcome: Outcome
     findings: list[Finding]
@@ -53,12 +53,32 @@ class Verdict:
     def rejection_ja(self, title_ja: str) -> str:
         """The rejection of a feed's delivery in words: what does not hold, how often, and the first place."""
         lines = [f"{title_ja}：検査に合わないため受け入れませんでした（前回の値を表示したままです）。"]
-        for finding in self.broken:
-            first = _in_words(finding.examples[0]) if finding.examples else ""
-            lines.append(
-                f"・{finding.reason_ja} → {finding.unexpected_count:,} 件{f'（例：{first}）' if first else ''}"
-            )
+        lines += [_broken_ja(finding) for finding in self.broken]
         return "\n".join(lines)
+
+    def question_ja(self, title_ja: str, load_id: int) -> str:
+        """The question about a feed's delivery in words: what is unusual, with its evidence, and how it is answered."""
+        lines = [
+            f"{title_ja}：いつもと違う値のため、公表せずに問い合わせています（前回の値を表示したままです）。",
+        ]
+        for finding in self.broken:
+            if not finding.asks:
+                continue
+            if not finding.evidence_ja:
+                lines.append(_broken_ja(finding))
+                continue
+            lines.append(f"・{finding.reason_ja}")
+            lines += [f"　{line}" for line in finding.evidence_ja.strip().splitlines()]
+        lines += [
+            f"正しい値なら：kpi hold release {load_id} --reason '確かめた課・資料・日付'",
+            f"誤りなら　　：正しい値が届けば、この問い合わせは終わります。記録に残すには kpi hold reject {load_id} --reason '…'",
+        ]
+        return "\n".join(lines)
+
+
+def _broken_ja(finding: Finding) -> str:
+    first = _in_words(finding.examples[0]) if finding.examples else ""
+    return f"・{finding.reason_ja} → {finding.unexpected_count:,} 件{f'（例：{first}）' if first else ''}"
 
 
 def _in_words(example: dict[str, Any]) -> str:

@@ -7,9 +7,13 @@ calamine gives values fast but none of these. The formats find them each in its 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 
 from kpi_warehouse.errors import UnreadableFile
-from kpi_warehouse.readers.grid import column_letters
+from kpi_warehouse.readers.grid import DAY_ZERO, Remark, column_letters
+from kpi_warehouse.readers.shown.cell_style import CellStyle
+from kpi_warehouse.readers.shown.number_format import Says
+from kpi_warehouse.readers.shown.text_runs import Run
 
 # A yearly file of a division has some thousand cells, the largest table we publish two million. calamine builds the whole
 # rectangle up to the last value at 32 bytes a cell, so one stray value at XFD1048576 would ask for 550 GB.
@@ -28,6 +32,12 @@ class SheetMarks:
         errors: `#REF!` and its kin by cell; calamine gives these as empty.
         rows, columns: how far values reach, counted from A1; where not `exact`, they reach no further than that.
         merges: top-left and bottom-right cell of each merged area, where calamine does not give them.
+        styles: of the cells that show their value otherwise than it is stored, or may; in a sheet that is searched only of
+            those whose meaning it may change.
+        runs: of the texts in which a font says something.
+        remarks: comments, shapes with text and printed lines.
+        hides_zeros: the sheet shows a 0 as nothing.
+        day_zero: the day that serials count from.
     """
 
     hidden_rows: set[int] = field(default_factory=set)
@@ -39,6 +49,22 @@ class SheetMarks:
     columns: int = 0
     exact: bool = True
     merges: list[tuple[Position, Position]] = field(default_factory=list)
+    styles: dict[Position, CellStyle] = field(default_factory=dict)
+    runs: dict[Position, tuple[Run, ...]] = field(default_factory=dict)
+    remarks: list[Remark] = field(default_factory=list)
+    hides_zeros: bool = False
+    day_zero: date = DAY_ZERO
+
+    @property
+    def show_more(self) -> bool:
+        """Whether anything on the sheet may say another thing than the values stored in its cells."""
+        return bool(
+            self.runs
+            or self.remarks
+            or self.hides_zeros
+            or self.day_zero != DAY_ZERO
+            or any(style.says_of_zero is Says.VALUE for style in set(self.styles.values()))
+        )
 
     def reach(self, row: int, column: int) -> None:
         """There is a value at (row, column)."""

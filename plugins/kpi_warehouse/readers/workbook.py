@@ -25,6 +25,7 @@ from kpi_warehouse.readers.grid import (
     text_of,
 )
 from kpi_warehouse.readers.sheet_marks import Position, SheetMarks, guard_cells
+from kpi_warehouse.readers.shown.cell_style import STRUCK_OUT, hide_zero, show
 from kpi_warehouse.readers.zip_parts import ZipParts
 
 
@@ -48,7 +49,7 @@ class OpenedWorkbook:
             found.merges = found.merges or sheet.merges
             grid = _SheetGrid(sheet.name, sheet.values(), found)
             book.notes += grid.notes()
-            book.sheets.append(Sheet(sheet.name, Rows(grid.height, grid.row), sheet.hidden))
+            book.sheets.append(grid.sheet(sheet.hidden))
         return book
 
 
@@ -123,6 +124,35 @@ class _SheetGrid:
         self._hidden_columns = [marks.hides_column(column) for column in range(self.width)]
         self._covered = self._merged()
         self._formula_rows = {row for row, _ in said}
+        self._shown: dict[int, list[int]] = {}
+        for row, column in {**marks.styles, **marks.runs}:
+            if row < self.height and column < self.width:
+                self._shown.setdefault(row, []).append(column)
+
+    def sheet(self, hidden: bool) -> Sheet:
+        """The sheet with what stands on it beside its rows."""
+        marks = self._marks
+        return Sheet(
+            self._prefix[:-1],
+            Rows(self.height, self.row),
+            hidden,
+            remarks=marks.remarks,
+            hidden_rows=sorted(row for row in marks.hidden_rows if row < self.height),
+            hidden_columns=[column for column, hides in enumerate(self._hidden_columns) if hides],
+            merges=marks.merges,
+            struck_rows=self._struck_rows(),
+            day_zero=marks.day_zero,
+        )
+
+    def _struck_rows(self) -> list[int]:
+        marks = self._marks
+        rows = {row for (row, _), style in marks.styles.items() if style.struck}
+        rows |= {row for (row, _), runs in marks.runs.items() if any(run.struck for run in runs)}
+        return [row for row in sorted(rows) if row < self.height and self._is_struck(row)]
+
+    def _is_struck(self, row: int) -> bool:
+        cells = [cell for cell in self.row(row) if cell.value is not None]
+        return bool(cells) and all(cell.seen and cell.seen.doubt == STRUCK_OUT for cell in cells)
 
     def _merged(self) -> dict[int, dict[int, Position]]:
         """Row → column → top-left cell of the merged area, for the cells it covers; values under them are taken out."""
@@ -166,6 +196,14 @@ class _SheetGrid:
         if row in self._formula_rows:
             for column, cell in enumerate(cells):
                 self._mark_formula((row, column), cell)
+        for column in self._shown.get(row, ()):
+            if (row, column) not in self._marks.errors:
+                position = (row, column)
+                style, runs = self._marks.styles.get(position), self._marks.runs.get(position)
+                show(cells[column], style, runs, self._marks.day_zero)
+        if self._marks.hides_zeros:
+            for cell in cells:
+                hide_zero(cell)
         for column, origin in self._covered.get(row, {}).items():
             cells[column].merged_from = origin
         if row in self._marks.hidden_rows:
@@ -173,7 +211,7 @@ class _SheetGrid:
                 cell.hidden = True
         elif any(self._hidden_columns):
             for cell, hidden in zip(cells, self._hidden_columns, strict=True):
-                cell.hidden = hidden
+                cell.hidden = cell.hidden or hidden
 
     def _mark_formula(self, position: Position, cell: Cell) -> None:
         marks = self._marks

@@ -8,6 +8,9 @@ times slower: the fast way proves that it missed nothing or is not taken.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from html import unescape
 from xml.parsers import expat
 
@@ -15,6 +18,9 @@ from openpyxl.formula.translate import Translator
 
 from kpi_warehouse.readers.grid import column_letters
 from kpi_warehouse.readers.sheet_marks import MAX_CELLS, Position, SheetMarks
+from kpi_warehouse.readers.shown.cell_style import CellStyle
+from kpi_warehouse.readers.shown.number_format import Says
+from kpi_warehouse.readers.xlsx.texts import RunReading, Runs, says_by_font
 
 # Excel's last row and column; a reference beyond them is no cell.
 _LAST_ROW, _LAST_COLUMN = 1_048_576, 16_384
@@ -31,7 +37,10 @@ _OTHER_FORM = (
     re.compile(rb":(?:c|row|f|col)[\s/>]"),
     re.compile(rb"<!--|<!\[CDATA\["),
 )
-_OTHER_QUOTES = (b"hidden='", b"hidden =", b"t='e'", b"t ='e'", b't ="e"')
+_OTHER_QUOTES = (b"hidden='", b"hidden =", b"t='e'", b"t ='e'", b't ="e"', b" s='", b" s =", b" t='", b" t =")
+_HIDES_ZEROS = re.compile(rb'<sheetView [^>]*showZeros="(?:0|false)"')
+# More texts with fonts of their own than this are not searched for one by one.
+_MOST_TEXTS = 200
 _FORMULA = re.compile(
     rb'<c r="([A-Z]{1,3}\d{1,7})"([^>]*)><f([^>]*?)(?:/>|>([^<]*)</f>)(?:<v[^>/]*>([^<]*)</v>)?'
 )
@@ -44,28 +53,54 @@ _HIDDEN_COLUMN = re.compile(rb'<col [^>]*hidden="(?:1|true)"[^>]*>')
 _HIDDEN = re.compile(rb'hidden="(?:1|true)"')
 _SHARED = re.compile(rb'si="(\d+)"')
 _REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})")
+# No number of a style or a shared text is longer.
+_LONG = 12
 # Formulas shifted to their own cell when they share one text; the rest keep the text of the first cell.
 _SHIFTED = 20_000
 
 
-def marks_of(xml: bytes) -> SheetMarks:
+@dataclass(frozen=True)
+class BookParts:
+    """What the sheets of a book share.
+
+    Args:
+        styles: by the number that a cell gives.
+        runs: of the shared texts in which a font says something, by the number of the text.
+    """
+
+    styles: Sequence[CellStyle] = ()
+    runs: Mapping[int, Runs] = field(default_factory=dict)
+
+    @cached_property
+    def of_any(self) -> list[int]:
+        """Numbers of the styles that may change what any cell says."""
+        return [number for number, style in enumerate(self.styles) if style.says is Says.VALUE]
+
+    @cached_property
+    def of_zero(self) -> list[int]:
+        """Numbers of those that may only change what a 0 says."""
+        said = [number for number, style in enumerate(self.styles) if style.says_of_zero is Says.VALUE]
+        return [number for number in said if number not in set(self.of_any)]
+
+
+def marks_of(xml: bytes, book: BookParts) -> SheetMarks:
     """Marks of one sheet.
 
     Raises:
         xml.parsers.expat.ExpatError: the bytes are no XML (only where they had to be parsed).
     """
-    marks = _searched(xml) if len(xml) > _SMALL else None
-    return parsed(xml) if marks is None else marks
+    marks = _searched(xml, book) if len(xml) > _SMALL else None
+    return parsed(xml, book) if marks is None else marks
 
 
-def parsed(xml: bytes) -> SheetMarks:
+def parsed(xml: bytes, book: BookParts) -> SheetMarks:
     """Marks of one sheet in any form, and exactly how far it reaches; raises as `marks_of`."""
-    return _SheetReading().parse(xml)
+    return _SheetReading(book).parse(xml)
 
 
-def _searched(xml: bytes) -> SheetMarks | None:
+def _searched(xml: bytes, book: BookParts) -> SheetMarks | None:
     """Marks by search; None where the form leaves a doubt."""
-    if any(pattern.search(xml) for pattern in _OTHER_FORM) or any(text in xml for text in _OTHER_QUOTES):
+    if _is_in_doubt(xml, book):
         return None
     # Rows are written in order. Where one lies about its number, a cell still reaches no further than Z99999.
     last = _LAST_ROW_TAG.match(xml, max(xml.rfind(b"<row "), 0))
@@ -85,7 +120,44 @@ def _searched(xml: bytes) -> SheetMarks | None:
             marks.errors[_position(match[1].decode())] = (match[2] or b"#N/A").decode(errors="replace")
         if len(marks.errors) != xml.count(b't="e"'):
             return None
+    _searched_styles(xml, book, marks)
     return marks if _searched_hidden(xml, marks) else None
+
+
+def _is_in_doubt(xml: bytes, book: BookParts) -> bool:
+    """Whether a search could miss something: fonts inside the sheet, a meaningful default style, another way to write XML."""
+    return (
+        says_by_font(xml)
+        or 0 in (*book.of_any, *book.of_zero)
+        or len(book.runs) > _MOST_TEXTS
+        or any(pattern.search(xml) for pattern in _OTHER_FORM)
+        or any(text in xml for text in _OTHER_QUOTES)
+    )
+
+
+def _searched_styles(xml: bytes, book: BookParts, marks: SheetMarks) -> None:
+    """Cells whose style or shared text says more than the value: few, or the sheet is no plain table anyway."""
+    marks.hides_zeros = _HIDES_ZEROS.search(xml, 0, max(xml.find(b"<sheetData"), 0)) is not None
+    if book.of_any:
+        for match in re.finditer(_styled(book.of_any) + rb">", xml):
+            marks.styles[_position(match[1].decode())] = book.styles[int(match[2])]
+    if book.of_zero:
+        for match in re.finditer(
+            _styled(book.of_zero) + rb">(?:<f[^>]*(?:/>|>[^<]*</f>))?<v>-?0[.0]*</v>", xml
+        ):
+            marks.styles[_position(match[1].decode())] = book.styles[int(match[2])]
+    if book.runs:
+        texts = b"|".join(b"%d" % number for number in book.runs)
+        shared = rb'<c r="([A-Z]{1,3}\d{1,7})"(?: s="(\d+)")? t="s"(?: s="(\d+)")?><v>(' + texts + rb")</v>"
+        for match in re.finditer(shared, xml):
+            marks.runs[_position(match[1].decode())] = book.runs[int(match[4])]
+
+
+def _styled(numbers: list[int]) -> bytes:
+    """A pattern for the begin of a cell of one of these styles; its place and style are the groups."""
+    return (
+        rb'<c r="([A-Z]{1,3}\d{1,7})"[^>]*? s="(' + b"|".join(b"%d" % each for each in numbers) + rb')"[^>/]*'
+    )
 
 
 def _searched_formulas(xml: bytes, marks: SheetMarks) -> int:
@@ -148,10 +220,13 @@ class _Formulas:
 class _SheetReading:
     """One pass over the XML of a sheet; keeps nothing of cells that are plain values."""
 
-    def __init__(self) -> None:
+    def __init__(self, book: BookParts) -> None:
         self.marks = SheetMarks()
+        self._book = book
         self._formulas = _Formulas(self.marks)
         self._row = -1
+        self._style = 0
+        self._runs: RunReading | None = None  # of the text inside the cell
         self._cell: Position = (-1, -1)
         self._type = ""
         self._formula: str | None = None
@@ -175,11 +250,19 @@ class _SheetReading:
             found = _REFERENCE.fullmatch(attributes.get("r", ""))
             self._cell = _position(found[1] + found[2]) if found else (self._row, self._cell[1] + 1)
             self._type = attributes.get("t", "")
+            style = attributes.get("s", "")
+            self._style = int(style) if style.isdecimal() and len(style) < _LONG else 0
             self._formula = self._cached = None
             self._valued = False
-        elif tag in ("v", "is"):
+        elif self._runs is not None:
+            self._runs.start(tag, attributes)
+        elif tag == "is":
             self._valued = True
-            if self._formula is not None or self._type == "e":
+            self._runs = RunReading()
+            self._parser.CharacterDataHandler = self._runs.characters
+        elif tag == "v":
+            self._valued = True
+            if self._formula is not None or self._type == "e" or (self._type == "s" and self._book.runs):
                 self._collect()
         elif tag == "f":
             self._valued = True
@@ -196,6 +279,8 @@ class _SheetReading:
             first, last = attributes.get("min", ""), attributes.get("max", "")
             if first.isdecimal() and last.isdecimal() and int(last) <= _LAST_COLUMN:
                 self.marks.hidden_columns.append(range(int(first) - 1, int(last)))
+        elif tag == "sheetView" and attributes.get("showZeros") in ("0", "false"):
+            self.marks.hides_zeros = True
 
     def _collect(self) -> None:
         self._text = []
@@ -206,6 +291,13 @@ class _SheetReading:
         if tag == "c":
             if self._valued:
                 self._finish()
+        elif tag == "is" and self._runs is not None:
+            if runs := self._runs.finish():
+                self.marks.runs[self._cell] = runs
+            self._runs = None
+            self._parser.CharacterDataHandler = None
+        elif self._runs is not None:
+            self._runs.end(tag)
         elif tag == "v" and self._parser.CharacterDataHandler is not None:
             self._cached = "".join(self._text)
             self._parser.CharacterDataHandler = None
@@ -216,6 +308,13 @@ class _SheetReading:
     def _finish(self) -> None:
         marks, cell = self.marks, self._cell
         marks.reach(*cell)
+        styles = self._book.styles
+        if self._style < len(styles) and not styles[self._style].is_plain:
+            marks.styles[cell] = styles[self._style]
+        if self._type == "s" and self._cached and self._cached.strip().isdecimal():
+            runs = self._book.runs.get(int(self._cached)) if len(self._cached) < _LONG else None
+            if runs:
+                marks.runs[cell] = runs
         if self._type == "e":
             marks.errors[cell] = self._cached or "#N/A"
         if self._formula is not None:

@@ -100,7 +100,10 @@ def _begin_reading(current: Step) -> None:
 
 
 def same_bytes(connection: psycopg.Connection, contract: Contract, load_id: int) -> bool:
-    """Whether these pages are, byte for byte, those of the last accepted load of the same periods."""
+    """Whether these pages are, byte for byte, those of the last accepted load of the same periods.
+
+    While a question is open they are looked at all the same: the source has taken back what the question is about.
+    """
     row = connection.execute(
         "with mine as (select array_agg((params, sha256) order by page) as pages from ops.load_page where load_id = %(me)s),"
         " last as (select l.load_id from ops.load as l join ops.load as m on m.load_id = %(me)s"
@@ -109,6 +112,7 @@ def same_bytes(connection: psycopg.Connection, contract: Contract, load_id: int)
         " and not exists (select 1 from ops.load as later where later.feed = l.feed and later.state = 'published'"
         " and later.published_at > l.published_at)"
         " and not exists (select 1 from ops.load_period as p where p.load_id = l.load_id and p.overtaken)"
+        " and not exists (select 1 from ops.load as q where q.feed = l.feed and q.state = 'asked')"
         " order by l.published_at desc limit 1)"
         " select mine.pages = (select array_agg((p.params, p.sha256) order by p.page) from ops.load_page as p"
         " join last on last.load_id = p.load_id) from mine",

@@ -42,6 +42,7 @@ from kpi_warehouse.sources.personal_data import find_personal_data, refusal
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.deliveries import (
     REFUSED,
+    SENT_BACK,
     Delivery,
     accepted_with,
     find_delivery,
@@ -145,7 +146,7 @@ def hand_in(contract: Contract, path: Path) -> Delivery:
             break
     location = f"{shown_address(inbox)}/{contract.feed}/{place.rpartition('/')[2]}"
     before = latest_delivery(location)
-    if before is not None and before.state in (*REFUSED, "rejected"):
+    if before is not None and before.state in (*REFUSED, *SENT_BACK):
         reopen(before.delivery_id)
     receive_all(wait=True)
     return _handed_in(location, name)

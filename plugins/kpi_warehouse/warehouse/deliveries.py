@@ -3,7 +3,7 @@
 A delivery has its number as soon as its file is seen, and it is written down before anything is done with the file, so
 a process that is killed anywhere is followed by one that goes on. Its states:
 
-    settling ──► received ──► loaded / unchanged / held / rejected     (decided by the load)
+    settling ──► received ──► loaded / unchanged / held / asked / rejected    (decided by the load; loaded may be undone)
         └──────► duplicate / unmatched / refused_personal / unreadable (decided on reception; nothing was landed)
 
 `received` means: its bytes are in landing. Who takes deliveries in turn asks `next_delivery`; who starts runs asks
@@ -33,11 +33,15 @@ State = Literal[
     "loaded",
     "rejected",
     "held",
+    "asked",
     "unchanged",
+    "undone",
 ]
 REFUSED = ("unmatched", "refused_personal", "unreadable")
-ACCEPTED = ("received", "loaded", "held", "unchanged")
-OUTCOMES = ("loaded", "rejected", "held", "unchanged")
+# Loads have said no to these: handed in again, they are looked at again.
+SENT_BACK = ("rejected", "undone")
+ACCEPTED = ("received", "loaded", "held", "asked", "unchanged")
+OUTCOMES = ("loaded", "rejected", "held", "asked", "unchanged", "undone")
 # First half of the advisory lock key of a feed's deliveries; the second is hashed from its name.
 FEED_LOCK = 0x4B5046
 COLUMNS = (
@@ -160,7 +164,7 @@ def left_by_hand(connection: psycopg.Connection, feed: str) -> int | None:
 
 def settle(
     delivery_id: int,
-    state: Literal["loaded", "rejected", "held", "unchanged"],
+    state: Literal["loaded", "rejected", "held", "asked", "unchanged", "undone"],
     message_ja: str,
     *,
     load_id: int | None = None,
@@ -225,7 +229,7 @@ def reopen(delivery_id: int) -> Delivery:
         row = connection.execute(
             "update ops.delivery set state = 'settling', message_ja = null, settled_at = null, attempts = 0,"
             " load_id = null, announced_at = null where delivery_id = %s and state = any(%s) returning delivery_id",
-            [delivery_id, [*REFUSED, "rejected"]],
+            [delivery_id, [*REFUSED, *SENT_BACK]],
         ).fetchone()
         found = find_delivery(connection, delivery_id)
         if row is None:

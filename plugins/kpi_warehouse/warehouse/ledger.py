@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from kpi_warehouse.contract import Contract, EstatSource
-from kpi_warehouse.errors import GateRejected, KpiError, LoadConflict, StorageFailed
+from kpi_warehouse.errors import GateAsked, GateRejected, KpiError, LoadConflict, StorageFailed
 from kpi_warehouse.settings import code_version
 from kpi_warehouse.warehouse.connection import connect
 
@@ -31,7 +31,9 @@ WAIT_FOR_THE_STEP_BEFORE = "2s"
 # A session whose client is gone ends as soon as the server writes to it, or after its commit.
 WAIT_FOR_THE_LOST_SESSION = "20s"
 # A load in one of these states has ended well: it is never worked on again, and no failure is written over it.
-SETTLED = ("published", "unchanged", "superseded")
+SETTLED = ("published", "unchanged", "superseded", "undone")
+# In one of these a load waits for nobody but a person: the run that began it begins another one when it is run again.
+ENDED = (*SETTLED, "rejected", "asked")
 # How the next build closes one that was killed; migration 0006 tells nobody of it, for the next is its second try.
 KILLED_BUILD_JA = "途中で止まりました。"
 # A contract names the KPIs that its figures go into among its tags: `K12`, `D08`.
@@ -46,6 +48,8 @@ class Step:
     load_id: int
     outcome: str = "done"
     detail: dict[str, Any] = field(default_factory=dict)
+    # What a person does to a load: where it fails, the load is what it was.
+    keeps_load: bool = False
 
     def update(self, **columns: Any) -> None:
         """Set columns of the load's row; also its heartbeat."""
@@ -118,8 +122,8 @@ def _open_again(connection: psycopg.Connection, values: dict[str, Any]) -> tuple
     lock_load(connection, known[0])
     ended = connection.execute(
         "update ops.load set run_ref = run_ref || '#' || load_id where load_id = %s and run_ref = %s"
-        " and (state = any(%s) or state = 'rejected')",
-        [known[0], values["run"], list(SETTLED)],
+        " and state = any(%s)",
+        [known[0], values["run"], list(ENDED)],
     ).rowcount
     return None if ended else reopen_load(connection, known[0], values)
 
@@ -150,7 +154,7 @@ def reopen_load(connection: psycopg.Connection, load_id: int, values: dict[str, 
         " forced = %(forced)s, embargoed = %(embargoed)s, state = 'open', verdict = null, error_code = null,"
         " error_ja = null, finished_at = null, heartbeat_at = clock_timestamp()"
         " where load_id = %(load)s and state <> all(%(settled)s) returning load_id",
-        {**values, "load": load_id, "settled": list(SETTLED)},
+        {**values, "load": load_id, "settled": [*SETTLED, "asked"]},
     ).fetchone()
 
 
@@ -230,13 +234,16 @@ def load_in_hand(load_id: int) -> Iterator[tuple[psycopg.Connection, dict[str, A
 
 
 @contextmanager
-def step(load_id: int, verb: str, on: psycopg.Connection | None = None) -> Iterator[Step]:
+def step(
+    load_id: int, verb: str, on: psycopg.Connection | None = None, *, keeps_load: bool = False
+) -> Iterator[Step]:
     """Run one verb on a load. On failure the load's row says why, in Japanese, and the error goes on to the caller.
 
     When the answer to the last commit is lost, the database is asked whether the step stands; if it does, it is done.
 
     Args:
         on: the caller's connection, acting as kpi_loader and closed by it soon after: it holds the load until then.
+        keeps_load: a failure is one of the step alone; the load stays what it was before.
 
     Raises:
         LoadConflict: another process is working on this load.
@@ -249,7 +256,7 @@ def step(load_id: int, verb: str, on: psycopg.Connection | None = None) -> Itera
         ).fetchone()
         assert row is not None
         connection.commit()
-        running, committing = Step(connection, load_id), False
+        running, committing = Step(connection, load_id, keeps_load=keeps_load), False
         try:
             yield running
             connection.execute(
@@ -262,7 +269,7 @@ def step(load_id: int, verb: str, on: psycopg.Connection | None = None) -> Itera
             if committing and isinstance(error, psycopg.OperationalError) and _stands(load_id, row[0]):
                 return
             shown = _shown(error)
-            _record_failure(connection, load_id, int(row[0]), shown)
+            _record_failure(running, int(row[0]), shown)
             if shown is error:
                 raise
             raise shown from error
@@ -303,10 +310,11 @@ def _shown(error: Exception) -> Exception:
     return error
 
 
-def _record_failure(connection: psycopg.Connection, load_id: int, step_id: int, error: Exception) -> None:
+def _record_failure(running: Step, step_id: int, error: Exception) -> None:
     """Write the failure, after what the step did is rolled back. If the database is gone, the step's row without an end
-    tells the same to whoever looks later."""
-    state = "rejected" if isinstance(error, GateRejected) else "failed"
+    tells the same to whoever looks later. A question is in the load's row already, with all that it asks."""
+    states = {GateRejected: "rejected", GateAsked: "asked"}
+    state = next((name for kind, name in states.items() if isinstance(error, kind)), "failed")
     code = error.code if isinstance(error, KpiError) else f"defect.{type(error).__name__}"
     message = (
         error.message_ja if isinstance(error, KpiError) else f"想定外の異常：{type(error).__name__}: {error}"
@@ -314,11 +322,12 @@ def _record_failure(connection: psycopg.Connection, load_id: int, step_id: int, 
 
     def write(connection: psycopg.Connection) -> None:
         connection.rollback()
-        connection.execute(
-            "update ops.load set state = %s, error_code = %s, error_ja = %s, finished_at = clock_timestamp(),"
-            " heartbeat_at = clock_timestamp() where load_id = %s and state <> all(%s)",
-            [state, code, message, load_id, list(SETTLED)],
-        )
+        if not running.keeps_load and state != "asked":
+            connection.execute(
+                "update ops.load set state = %s, error_code = %s, error_ja = %s, finished_at = clock_timestamp(),"
+                " heartbeat_at = clock_timestamp() where load_id = %s and state <> all(%s)",
+                [state, code, message, running.load_id, list(SETTLED)],
+            )
         connection.execute(
             "update ops.step set finished_at = clock_timestamp(), outcome = %s, detail = %s where step_id = %s",
             [state, Jsonb({"code": code}), step_id],
@@ -326,7 +335,7 @@ def _record_failure(connection: psycopg.Connection, load_id: int, step_id: int, 
         connection.commit()
 
     try:
-        write(connection)
+        write(running.connection)
     except psycopg.Error:  # this one is lost; the server may be back
         with suppress(KpiError, psycopg.Error), connect() as another:
             write(another)

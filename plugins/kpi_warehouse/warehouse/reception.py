@@ -24,6 +24,7 @@ from kpi_warehouse.warehouse.deliveries import (
     COLUMNS,
     FEED_LOCK,
     REFUSED,
+    SENT_BACK,
     Delivery,
     accepted_with,
     find_delivery,
@@ -133,7 +134,7 @@ def _put_again(connection: psycopg.Connection, files: Sequence[Seen]) -> None:
         " and not exists (select 1 from ops.delivery as newer where newer.location = d.location"
         " and newer.delivery_id > d.delivery_id)) as f where d.delivery_id = f.delivery_id",
         [
-            [*REFUSED, "rejected"],
+            [*REFUSED, *SENT_BACK],
             [file.location for file in files],
             [file.mtime for file in files],
             [file.bytes for file in files],
