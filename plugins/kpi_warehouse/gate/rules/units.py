@@ -1,4 +1,4 @@
-"""Values that are right but for a power of ten: a unit was taken for another, or digits were lost or added."""
+"""Values of the wrong size: a unit was taken for another, digits were lost, added, or rounded away."""
 
 from __future__ import annotations
 
@@ -58,3 +58,41 @@ class UnitSlip(SliceRule):
             f"{number_ja(row['reference'], contract)} ほどとけたが違う。"
             f"おそらく {number_ja(row['likely_value'], contract)}"
         )
+
+
+class NotRounded(SliceRule):
+    """Counts end in every digit alike; a period in which too many end in 0 was rounded, or typed from a chart.
+
+    Args:
+        share: share of a period's values that may end in 0 (a tenth do by chance).
+        at_least: fewer values of two digits and more say nothing.
+    """
+
+    name: ClassVar[str] = "not_rounded"
+    likely_ja: ClassVar[tuple[str, str]] = (
+        "概数や図表から読み取った値が写された",
+        "千人・百人単位の表を人の単位に直した値が送られた",
+    )
+
+    share: float = Field(gt=0.1, lt=1)
+    at_least: int = Field(default=30, ge=10)
+
+    def query(self, contract: Contract) -> str:
+        part = self.slice(contract)
+        return (
+            f"select {part.periods('k')}, count(*) as cells, count(*) filter (where k.value::numeric % 10 = 0) as ending_in_zero"
+            f" from {{{part.view}}} as k where k.value >= 10 group by {part.periods('k')}"
+            f" having bool_or(k.fresh) and count(*) >= {self.at_least}"
+            f" and count(*) filter (where k.value::numeric % 10 = 0) > {self.share} * count(*)"
+        )
+
+    def not_judged(self, contract: Contract) -> str | None:
+        part = self.slice(contract)
+        return (
+            f"select n.{part.period[0]} as period, '2けた以上の数値が {self.at_least} 個に足りない' as why from {{{part.view}}} as n"
+            f" group by {part.periods('n')} having bool_or(n.fresh)"
+            f" and count(*) filter (where n.value >= 10) < {self.at_least}"
+        )
+
+    def finding_ja(self, contract: Contract, row: Row) -> str:
+        return f"{period_ja(row)} の {row['cells']} 個の数値のうち {row['ending_in_zero']} 個の末尾が 0（偶然なら1割ほど）"
