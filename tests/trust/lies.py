@@ -19,6 +19,18 @@ from demo.estat.tables import NATION, PREFECTURES, moves_table, time_code
 Months = dict[str, dict[str, list[int]]]
 KUMAMOTO, TOKYO, OSAKA, FUKUOKA = "43000", "13000", "27000", "40000"
 AREAS = list(PREFECTURES)
+# Exchanged or changed by less than true months differ: two of one size, or two whose difference is near the ordinary one.
+WITHIN = {
+    ("2024-11", "exchanged 46000 and 44000"),
+    ("2024-11", "in of two exchanged"),
+    ("2024-11", "in and out of Kyushu turned"),
+    ("2024-11", "Nagano 700 more"),
+    ("2024-11", "Kumamoto with the figures of half a year before"),
+    ("2024-03", "exchanged 20000 and 21000"),
+    ("2024-03", "exchanged 11000 and 12000"),
+    ("2024-03", "in of two exchanged"),
+    ("2024-03", "Nagano 700 more"),
+}
 TABS = ("02", "03", "04")
 NEW, BEFORE = "2024-11", "2024-10"
 SPRING, WINTER = "2024-03", "2024-02"
@@ -26,12 +38,16 @@ SPRING, WINTER = "2024-03", "2024-02"
 
 @dataclass(frozen=True)
 class Lie:
-    """What is served instead of the true months up to `new`; `since`: read again from this month."""
+    """What is served instead of the true months up to `new`; `since`: read again from this month.
+
+    `within` says that it stays within what true months do, so that nobody can tell it by this table alone.
+    """
 
     new: str
     kind: str
     table: Table
     since: str | None = None
+    within: bool = False
 
 
 def true_months(last: str) -> Months:
@@ -186,7 +202,7 @@ def months_to_come(t: Months, last: str) -> Months:
     return t
 
 
-def lies(today: str) -> list[Lie]:
+def lies(today: str) -> list[Lie]:  # noqa: PLR0915 - a list
     """Every lie, of an ordinary month and of the month in which a quarter of the year's moves happen.
 
     Args:
@@ -195,7 +211,7 @@ def lies(today: str) -> list[Lie]:
     told: list[Lie] = []
 
     def tell(new: str, kind: str, change: Callable[[Months], Months], since: str | None = None) -> None:
-        told.append(Lie(new, kind, table(change(true_months(new))), since))
+        told.append(Lie(new, kind, table(change(true_months(new))), since, (new, kind) in WITHIN))
 
     def tell_cells(new: str, kind: str, change: Callable[[Table], Table], since: str | None = None) -> None:
         told.append(Lie(new, kind, change(table(true_months(new))), since))
@@ -330,5 +346,14 @@ def lies(today: str) -> list[Lie]:
         )
         tell_cells(new, "decimals", lambda t, new=new: written(t, new, "{}.0"))
         tell_cells(new, "commas", lambda t, new=new: written(t, new, "{:,}"))
+    tell(NEW, "exchanged 43000 and 42000", lambda t: exchanged(t, NEW, KUMAMOTO, "42000"))
+    tell(NEW, "exchanged 24000 and 26000 in one item", lambda t: exchanged(t, NEW, "24000", "26000", (0,)))
+    tell(
+        SPRING,
+        "exchanged 40000 and 43000 in one item",
+        lambda t: exchanged(t, SPRING, "40000", "43000", (1,)),
+    )
+    tell(SPRING, "exchanged 16000 and 29000", lambda t: exchanged(t, SPRING, "16000", "29000"))
+    tell(NEW, "Nagano 1,200 more", lambda t: added(t, NEW, "20000", 0, 1200, TOKYO))
     tell(NEW, "months up to next month", lambda t: months_to_come(t, after(today, 1)))
     return told

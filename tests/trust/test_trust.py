@@ -17,8 +17,8 @@ from tests.trust.house import WRONG, Answer, House
 from tests.trust.lies import NEW, SPRING, Lie, after, lies, numbers, table, true_months
 
 SHORT = (
-    "exchanged 46000 and 44000",
-    "in of two exchanged",
+    "exchanged 43000 and 42000",
+    "out of two exchanged",
     "half of the prefectures of the month before",
     "the year before, scaled with noise",
     "in and out turned",
@@ -86,7 +86,7 @@ def test_no_lie_is_published(house: House) -> None:
     told = lies(f"{date.today():%Y-%m}")
     answers = {}
     for new in (NEW, SPRING):
-        answers |= tell(house, new, [lie for lie in told if lie.new == new])
+        answers |= tell(house, new, [lie for lie in told if lie.new == new and not lie.within])
     print("\n" + shown(answers))
     assert {kind: answer for kind, answer in answers.items() if answer.outcome in WRONG or answer.wrong} == {}
 
