@@ -73,5 +73,9 @@ class StorageFailed(KpiError):
     retryable = True
 
 
+class HistoryLost(KpiError):
+    """A table of accepted history is gone although the books say what was accepted: it is never made again empty."""
+
+
 class BuildFailed(KpiError):
     """The marts were not built or did not pass their tests; the marts in use are unchanged."""

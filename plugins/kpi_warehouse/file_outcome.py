@@ -25,6 +25,7 @@ from kpi_warehouse.readers.file_rows import open_book
 from kpi_warehouse.readers.grid import Book
 from kpi_warehouse.readers.layout import read_layout
 from kpi_warehouse.readers.layout_result import CellFault, Check, MeasureRow, Reading
+from kpi_warehouse.readers.places import places_in_words
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.corrections import corrections_for
 from kpi_warehouse.warehouse.deliveries import Delivery, find_delivery, settle
@@ -75,11 +76,12 @@ def sent_back(
         f"差し戻し票：{place}",
         NEXT_STEP,
     ]
+    message = places_in_words("\n".join(told))
     # One transaction: a file that was sent back has a load that refused it, wherever this is killed.
-    current.update(state="rejected", verdict="rejected", error_code=error.code, error_ja="\n".join(told))
-    settle(delivery.delivery_id, "rejected", "\n".join(told), load_id=load_id, on=connection)
+    current.update(state="rejected", verdict="rejected", error_code=error.code, error_ja=message)
+    settle(delivery.delivery_id, "rejected", message, load_id=load_id, on=connection)
     connection.commit()
-    return GateRejected("\n".join(told), error.code)
+    return GateRejected(message, error.code)
 
 
 def asked_about(connection: psycopg.Connection, load_id: int, text_ja: str, *, same_as: int | None) -> None:

@@ -140,8 +140,10 @@ def _same_key(contract: Contract) -> sql.Composable:
     )
 
 
-def publish_held(connection: psycopg.Connection, contract: Contract, held: Held, now: datetime) -> None:
-    """Make a held row current, known from an instant on. Must run after `lock_history`."""
+def publish_held(
+    connection: psycopg.Connection, contract: Contract, held: Held, now: datetime, *, anew: bool = False
+) -> None:
+    """Make a held row current, known from an instant on; `anew` where the books say so already. Must run after `lock_history`."""
     raw, columns = raw_table(contract), contract.stage_columns
     same_key = _same_key(contract)
     known_from, load_id = sql.Literal(now), sql.Literal(held.load_id)
@@ -162,6 +164,8 @@ def publish_held(connection: psycopg.Connection, contract: Contract, held: Held,
             "insert into {} ({}, load_id, known_from, public_from) select {}, {}, {}, n.public_from from {} as n"
         ).format(raw, names(columns), names(columns, "n"), load_id, known_from, released)
     )
+    if anew:
+        return
     embargo.note(connection, contract, load_id)
     # What is accepted is no longer what was delivered as a whole, so the period is looked at again next time.
     connection.execute(

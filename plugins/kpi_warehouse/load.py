@@ -455,7 +455,7 @@ def _publish(connection: psycopg.Connection, contract: Contract, load_id: int) -
                 load_id,
                 changed,
                 held=bool(load["held_rows"]),
-                page_borders=_page_borders(current.connection, load_id),
+                page_borders=page_borders(current.connection, load_id),
             )
             opened, closed, known_from = written.opened, written.closed, written.known_from
         settle_held(current.connection, contract, load_id)
@@ -491,7 +491,7 @@ def _superseded(current: Step, contract: Contract, overtaken: tuple[date, ...]) 
     return Published(current.load_id, "superseded", 0, 0, 0, overtaken)
 
 
-def _page_borders(connection: psycopg.Connection, load_id: int) -> list[int]:
+def page_borders(connection: psycopg.Connection, load_id: int) -> list[int]:
     """Where the shares met that processes staged side by side; had they others, the rows only lie in less good an order."""
     row = connection.execute("select count(*) from ops.load_page where load_id = %s", [load_id]).fetchone()
     assert row is not None

@@ -37,7 +37,7 @@ from kpi_warehouse.set_aside.steps import Step, seen_now
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.ledger import KILLED_BUILD_JA, WAIT_FOR_THE_LOST_SESSION
-from kpi_warehouse.warehouse.tables import ensure_raw
+from kpi_warehouse.warehouse.tables import ensure_raw, lost_histories, report_lost
 
 BUILD_LOCK = 0x4B50_4942
 WAIT_FOR_OTHER_BUILD = "10min"
@@ -278,12 +278,14 @@ def _stands(build_id: int) -> bool:
 
 
 def _ensure_sources() -> None:
-    """Make the empty table of a feed that was never loaded: the marts show it as not published.
+    """Make the empty table of a feed that was never loaded: the marts show it as not published. One that is gone is none.
 
     Contracts whose table is there are not read: a load has compared the two, and reading all of them takes as long as a model.
     """
     with connect("kpi_loader") as connection:
         rows = connection.execute("select tablename from pg_tables where schemaname = 'raw'").fetchall()
+        for feed in lost_histories(connection):
+            raise report_lost(connection, feed)
         for feed in sorted(feeds(settings().contracts) - {name for (name,) in rows}):
             ensure_raw(connection, find_contract(settings().contracts, feed))
 

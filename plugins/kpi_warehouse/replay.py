@@ -1,6 +1,7 @@
 """Past deliveries again, from their landed bytes, with no network: one load, or a feed's since a day.
 
-What a feed stands on is the deliveries that its accepted periods came from, and those refused since: these are replayed, in their
+A replay reads what was read long ago: where something was read and published since, that stays, unless a reason is given for setting
+figures back. What a feed stands on is the deliveries that its accepted periods came from, and those refused since: these are replayed, in their
 order, through the contract of today. A preview does it in a database of its own, made for it and dropped afterwards, so that the
 warehouse is not touched at all: same verbs, same gate, nothing told to anybody.
 """
@@ -23,6 +24,7 @@ from kpi_warehouse.errors import KpiError
 from kpi_warehouse.load import Published, contract_of, gate, publish, stage
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
+from kpi_warehouse.warehouse.history import older_rows
 from kpi_warehouse.warehouse.ledger import open_load, read_load, step
 from kpi_warehouse.warehouse.scratch import elsewhere, scratch_database
 from kpi_warehouse.warehouse.tables import ensure_raw, raw_table
@@ -61,7 +63,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What one past load would become, or became: its own number, the state, what was said, and what changed."""
+    """What one past load would become, or became: its own number, the state, what was said, and what changed.
+
+    `older` are values that were read again since: `before` is current, `after` is what this load says. They are set back only
+    with a reason.
+    """
 
     load_id: int
     file_name: str | None
@@ -71,10 +77,22 @@ class Replayed:
     closed_rows: int = 0
     held_rows: int = 0
     changes: list[Change] = field(default_factory=list)
+    older: list[Change] = field(default_factory=list)
+    error: KpiError | None = None
 
 
-def replay(load_id: int) -> Published:
-    """Stage, gate and publish a past load again from its landed bytes, with no network, as a new load."""
+def replay(load_id: int, set_back_ja: str | None = None) -> Published:
+    """Stage, gate and publish a past load again from its landed bytes, with no network, as a new load.
+
+    Args:
+        set_back_ja: why figures that were read later are to give way to these; None leaves them as they are.
+    """
+    again = _judged_again(load_id, set_back_ja)
+    return publish(again)
+
+
+def _judged_again(load_id: int, set_back_ja: str | None) -> int:
+    """A new load that has passed the gate with the bytes of a past one; returns its number."""
     past = read_load(load_id)
     contract = contract_of(past["feed"])
     if past["state"] in ("open", "waiting") or not _has_pages(load_id):
@@ -85,17 +103,25 @@ def replay(load_id: int) -> Published:
     again = open_load(contract, period=past["requested_period"], trigger="replay", run_ref=None, forced=True)
     with step(again, "fetch") as current:
         current.connection.execute(
-            "insert into ops.load_page (load_id, page, part, sha256, url, params, first_row, last_row, total_rows)"
-            " select %s, page, part, sha256, url, params, first_row, last_row, total_rows from ops.load_page"
+            "insert into ops.load_page"
+            " (load_id, page, part, sha256, url, params, first_row, last_row, total_rows, fetched_at)"
+            " select %s, page, part, sha256, url, params, first_row, last_row, total_rows, fetched_at from ops.load_page"
             " where load_id = %s",
             [again, load_id],
         )
-        copied = ("requested_period", "period_from", "period_to", "source_updated_on", "declared_rows")
-        current.update(state="fetched", **{name: past[name] for name in copied})
+        copied = (
+            "requested_period",
+            "period_from",
+            "period_to",
+            "source_updated_on",
+            "declared_rows",
+            "read_at",
+        )
+        current.update(state="fetched", set_back_ja=set_back_ja, **{name: past[name] for name in copied})
         current.detail = {"replay_of": load_id}
     stage(again)
     gate(again)
-    return publish(again)
+    return again
 
 
 def _has_pages(load_id: int) -> bool:
@@ -120,8 +146,9 @@ def past_loads(feed: str, since: date) -> list[int]:
             " select l.load_id from ops.load as l where l.feed = %(feed)s and l.opened_at >= %(since)s::timestamptz"
             " and exists (select from ops.load_page as p where p.load_id = l.load_id)"
             " and (l.load_id in (select load_id from accepted) or (l.state in ('rejected', 'failed')"
-            " and l.load_id > coalesce((select max(load_id) from accepted), 0)))"
-            " order by l.load_id",
+            " and l.read_at > coalesce((select max(a.read_at) from ops.load as a join accepted using (load_id)),"
+            " '-infinity')))"
+            " order by l.read_at, l.load_id",
             {"feed": feed, "since": since},
         ).fetchall()
     if not rows:
@@ -129,17 +156,17 @@ def past_loads(feed: str, since: date) -> list[int]:
     return [int(load_id) for (load_id,) in rows]
 
 
-def publish_since(feed: str, since: date) -> Iterator[Replayed]:
+def publish_since(feed: str, since: date, set_back_ja: str | None = None) -> Iterator[Replayed]:
     """Replay for good, one load after the other; done again after a kill, what was done already changes nothing.
 
     Raises:
         KpiError: see `past_loads`. A load that is refused is yielded as such, and the next goes on.
     """
     for load_id in past_loads(feed, since):
-        yield _one(load_id)
+        yield replayed(load_id, set_back_ja)
 
 
-def preview_since(feed: str, since: date) -> list[Replayed]:
+def preview_since(feed: str, since: date, set_back_ja: str | None = None) -> list[Replayed]:
     """What `publish_since` would do, found out in a database of its own.
 
     Raises:
@@ -149,28 +176,39 @@ def preview_since(feed: str, since: date) -> list[Replayed]:
     with scratch_database() as url, tempfile.TemporaryDirectory(prefix="kpi-preview-") as returned:
         environment = os.environ | {"KPI_DATABASE_URL": url, "KPI_RETURNS": f"file://{returned}"}
         _copy(contract_of(feed), url)
-        return elsewhere(environment, _all, numbers)
+        return elsewhere(environment, _all, numbers, set_back_ja)
 
 
-def _all(numbers: list[int]) -> list[Replayed]:
-    return [_one(number) for number in numbers]
+def _all(numbers: list[int], set_back_ja: str | None) -> list[Replayed]:
+    return [replayed(number, set_back_ja) for number in numbers]
 
 
-def _one(load_id: int) -> Replayed:
+def replayed(load_id: int, set_back_ja: str | None = None) -> Replayed:
     """Replay one load and say what came of it; a refusal is an answer here."""
     past = read_load(load_id)
+    contract = contract_of(past["feed"])
     name = _file_name(load_id)
     try:
-        done = replay(load_id)
+        again = _judged_again(load_id, set_back_ja)
+        older = _older(contract, again)
+        done = publish(again)
     except KpiError as error:
-        return Replayed(load_id, name, error.code, error.message_ja)
-    changes = (
-        _changes(contract_of(past["feed"]), done.load_id) if done.opened_rows or done.closed_rows else []
-    )
-    message = "変わりません。" if done.state == "unchanged" else "取り込めます。"
+        return Replayed(load_id, name, error.code, error.message_ja, error=error)
+    changes = _changes(contract, done.load_id) if done.opened_rows or done.closed_rows else []
+    message = "変わりません。" if done.state in ("unchanged", "superseded") else "取り込めます。"
     return Replayed(
-        load_id, name, done.state, message, done.opened_rows, done.closed_rows, done.held_rows, changes
+        load_id, name, done.state, message, done.opened_rows, done.closed_rows, done.held_rows, changes, older
     )
+
+
+def _older(contract: Contract, load_id: int) -> list[Change]:
+    """Values of a judged load whose current ones were read later; none of them is set back without a reason."""
+    with connect() as connection:
+        rows = older_rows(connection, contract, load_id)
+    return [
+        Change(period, _label(contract, staged), _said(contract, current), _said(contract, staged))
+        for period, staged, current in rows
+    ]
 
 
 def _file_name(load_id: int) -> str | None:

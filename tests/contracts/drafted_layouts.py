@@ -176,7 +176,7 @@ def wards_down(folder: Path) -> Made:
 
 
 def code_and_name(folder: Path) -> Made:
-    """団体コード and 市町村名 beside each other, calendar years across as bare numbers."""
+    """団体コード and 市町村名 beside each other, calendar years across."""
     places = {"431001": "熊本市", "432024": "八代市", "432032": "人吉市", "432041": "荒尾市"}
     years = (2015, 2020, 2025)
     rows: list[list[Any]] = [
@@ -526,7 +526,7 @@ def numbered_rows(folder: Path) -> Made:
 
 
 def dates_across(folder: Path) -> Made:
-    """Months as true dates in the headings, and a share in % beside counts."""
+    """Months as true dates in the headings."""
     rows: list[list[Any]] = [
         ["施設", date(2024, 4, 1), date(2024, 5, 1), date(2024, 6, 1)],
         ["図書館", 10, 12, 15],

@@ -70,7 +70,16 @@ def test_a_character_that_marks_is_not_folded(mark: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "sign"),
-    [("234①", "①"), ("234²", "²"), ("234⑴", "⑴"), ("234 ¹⁾", "¹"), ("２３４㉑", "㉑"), ("234†", "†")],
+    [
+        ("234①", "①"),
+        ("234²", "²"),
+        ("234⑴", "⑴"),
+        ("234 ¹⁾", "¹"),
+        ("２３４㉑", "㉑"),
+        ("a) 234", "a"),
+        ("234ｂ）", "b"),
+        ("234†", "†"),
+    ],
 )
 def test_a_sign_behind_a_number_is_a_footnote(content: str, sign: str) -> None:
     reading = one(content, made=ONE)
@@ -308,6 +317,45 @@ def test_eras_and_years_are_inherited_downwards() -> None:
     assert told(years(["年次", "件数"], ["R6.11月", 1], ["4月", 2], made=DOWN)) == [
         ("表!A3", "unreadable_period")
     ]
+
+
+def test_years_down_and_months_across() -> None:
+    made = """
+    tables:
+      - name: t
+        year: YEAR
+        columns:
+          - {heading: [年次], is: period}
+          - {heading: period, is: value, measure: count}
+          - {heading: [年間], is: row_total, optional: true}
+    """
+    rows = [
+        ["年次", "４月中", "12月中", "1月中", "年間"],
+        ["平成７年度", 1, 2, 3, 6],
+        ["８年度", 4, 5, 6, 15],
+    ]
+    reading = years(*rows, made=made.replace("YEAR", "fiscal"))
+    assert not reading.faults
+    assert [(str(row.period), row.period_kind, row.value) for row in reading.rows] == [
+        ("1995-04-01", "月", 1),
+        ("1995-12-01", "月", 2),
+        ("1996-01-01", "月", 3),
+        ("1996-04-01", "月", 4),
+        ("1996-12-01", "月", 5),
+        ("1997-01-01", "月", 6),
+    ]
+    assert len(reading.checks) == 2
+    rows[2][0] = "R6.4"
+    assert {code for _, code in told(years(*rows, made=made.replace("YEAR", "fiscal")))} == {
+        "unreadable_period"
+    }
+
+
+def test_a_year_written_twice_in_one_heading_is_one_year() -> None:
+    for text in ("令和5年度（2023）", "2023年度\n(令和5年度)", "令和5年度(2023年度)"):
+        assert read_period(text).start == date(2023, 4, 1)
+        with pytest.raises(Unreadable):
+            read_period(text.replace("23", "24"))
 
 
 # -- headings

@@ -189,7 +189,7 @@ def test_people_far_down_in_a_large_text_are_found(inbox: Path) -> None:
     lines[133_333] = "大阪圏,3,taro.yamada@gmail.com"
     (inbox / "月報.csv").write_bytes("\r\n".join(lines).encode("cp932"))
     (refused,) = take(feeds)
-    assert refused.state == "refused_personal" and "行133334:3" in str(refused.message_ja)
+    assert refused.state == "refused_personal" and "133334行目のC列" in str(refused.message_ja)
 
 
 def test_trouble_of_the_disk_is_none_of_the_file(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:

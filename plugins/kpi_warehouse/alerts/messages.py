@@ -20,6 +20,7 @@ from kpi_warehouse.alerts.incidents import Incident
 from kpi_warehouse.alerts.kpi_changes import KpiChange, changes_of
 from kpi_warehouse.alerts.links import acknowledge_link
 from kpi_warehouse.alerts.office_hours import JAPAN, add_business_days
+from kpi_warehouse.readers.places import places_in_words
 from kpi_warehouse.settings import settings
 
 # 開庁日 within which somebody should have acted.
@@ -259,7 +260,7 @@ def _recovered(incident: Incident, facts: Facts) -> tuple[str, str]:
 
 def _where(incident: Incident, facts: Facts) -> str:
     parts = [f"「{facts.file_name}」"] if facts.file_name else []
-    parts += [f"セル {'、'.join(facts.places[:MANY])}"] if facts.places else []
+    parts += [f"セル {places_in_words('、'.join(facts.places[:MANY]))}"] if facts.places else []
     if len(incident.feeds) > 1:
         parts.append(f"{len(incident.feeds)} フィード（{'、'.join(incident.feeds)}）")
     return "　".join(parts) or incident.subject or incident.feed_ja or "システム"

@@ -29,6 +29,7 @@ from kpi_warehouse.errors import KpiError
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect
 from kpi_warehouse.warehouse.ledger import KILLED_BUILD_JA, LOAD_LOCK
+from kpi_warehouse.warehouse.tables import lost_histories, lost_ja
 
 WATCH_LOCK = 0x4B50_4957
 CANNOT_LOOK = (KpiError, psycopg.Error, OSError)
@@ -38,7 +39,7 @@ DISK_FREE_SHARE, DISK_FREE_BYTES = 0.05, 5 * 2**30
 DRILL_EVERY_DAYS = 8
 DRILL_MINUTES = 10
 LOOK_BACK = timedelta(days=7)
-OVER_JA = {"not_delivered": "ファイルが届きました。"}
+OVER_JA = {"not_delivered": "ファイルが届きました。", "history_lost": "履歴の表が戻りました。"}
 
 
 def reconcile() -> int:
@@ -60,6 +61,7 @@ def reconcile() -> int:
             Check(("not_delivered",), lambda: _not_delivered(connection)),
             Check((), lambda: _overdue(connection)),
             Check((), lambda: _marts_stale(connection)),
+            Check(("history_lost",), lambda: _lost_histories(connection)),
             Check(("disk_nearly_full",), _disks),
             Check(("sender_failing",), lambda: _senders(connection)),
             Check(("drill_missed",), lambda: _drills(connection)),
@@ -231,6 +233,12 @@ def _marts_stale(connection: psycopg.Connection) -> Iterator[Trouble]:
     if row and row[0]:
         told = f"{row[0]:%Y-%m-%d %H:%M} に公表した取込が、{MARTS_LATE_MINUTES} 分を過ぎてもマートに入っていません。"
         yield Trouble("marts_stale", told, code="marts.stale")
+
+
+def _lost_histories(connection: psycopg.Connection) -> Iterator[Trouble]:
+    """Feeds of which rows were accepted and whose history table is gone."""
+    for feed in lost_histories(connection):
+        yield Trouble("history_lost", lost_ja(feed), feed, code="history.lost")
 
 
 def _disks() -> Iterator[Trouble]:

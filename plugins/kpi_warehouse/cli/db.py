@@ -47,6 +47,18 @@ def migrate() -> None:
     out.print(f"スキーマの版：{upgrade()}", highlight=False)
 
 
+@app.command(
+    epilog='例：`kpi db prepare`　そのあと `pg_restore --exclude-schema=pg_catalog --exit-on-error -d "$(kpi db url)" kpi.dump`　`kpi db migrate`'
+)
+@reported
+def prepare() -> None:
+    """バックアップを新しいサーバーへ復元する前に、役割（kpi_loader など）を作る。表は作らない。"""
+    from kpi_warehouse.warehouse.roles import prepare as make
+
+    make()
+    out.print("役割を用意しました。復元したあと `kpi db migrate` を実行してください。")
+
+
 @app.command(epilog="例：`kpi db roles`　そのあと `kpi db psql -- -c 'grant kpi_draft_kodomo to bi_kodomo'`")
 @reported
 def roles() -> None:

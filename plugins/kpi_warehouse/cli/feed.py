@@ -210,6 +210,7 @@ def preview(
 def _show_preview(sheets: list[tuple[str, SheetUses]]) -> None:
     """The sheets that are read, in the terminal, and every cell that is not accounted for."""
     from kpi_warehouse.drafting.preview_terminal import legend, preview_table
+    from kpi_warehouse.readers.places import places_in_words
 
     read = [(name, uses) for name, uses in sheets if uses.read]
     if not read:
@@ -221,7 +222,7 @@ def _show_preview(sheets: list[tuple[str, SheetUses]]) -> None:
         for faults in uses.faults.values():
             for fault in faults:
                 out.print(
-                    f"[yellow]残り[/yellow] {fault.place}（{escape(fault.label)}）：「{escape(fault.found)}」、"
+                    f"[yellow]残り[/yellow] {places_in_words(fault.place)}（{escape(fault.label)}）：「{escape(fault.found)}」、"
                     f"期待：{escape(fault.expected_ja)}",
                     highlight=False,
                 )

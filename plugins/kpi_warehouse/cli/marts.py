@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -19,6 +20,7 @@ from kpi_warehouse.errors import GateAsked, KpiError, LoadConflict
 
 if TYPE_CHECKING:
     from kpi_warehouse.load import Published
+    from kpi_warehouse.replay import Change, Replayed
     from kpi_warehouse.warehouse.deliveries import Delivery
 
 # The judgements that are one; every other code is a state, shown without colour.
@@ -182,17 +184,22 @@ def replay(
         str | None, typer.Option(help="この日からの取込をすべて（YYYY-MM-DD、日本時間）")
     ] = None,
     publish: Annotated[bool, typer.Option("--publish", help="下見ではなく、履歴に反映する")] = False,
+    set_back: Annotated[
+        str | None,
+        typer.Option("--set-back", help="後から読んだ値があっても、この取込の値に戻す。その理由を書く"),
+    ] = None,
     changes: Annotated[int, typer.Option(help="取込ごとに並べる変更の数")] = 20,
 ) -> None:
     """過去の取込を、保存したバイト列から（通信なしで）いまの契約でやり直す。"""
     from kpi_warehouse import replay as again
 
+    if set_back is not None and not set_back.strip():
+        wrong_usage("--set-back には、値を戻す理由を書いてください。")
     if what.isdecimal() and since is None:
-        published = again.replay(int(what))
-        out.print(
-            f"取込番号 {published.load_id}：{published.state}"
-            f"（新しい行 {published.opened_rows:,}、閉じた行 {published.closed_rows:,}）"
-        )
+        one = again.replayed(int(what), set_back)
+        if one.error is not None:
+            raise one.error
+        _print_replayed(one, changes)
         return
     if since is None:
         wrong_usage("フィードをやり直すときは --since YYYY-MM-DD が要ります。")
@@ -200,24 +207,69 @@ def replay(
         day = date.fromisoformat(since)
     except ValueError:
         wrong_usage(f"--since は YYYY-MM-DD で書いてください（{since}）")
-    done = again.publish_since(what, day) if publish else again.preview_since(what, day)
+    done = again.publish_since(what, day, set_back) if publish else again.preview_since(what, day, set_back)
     for one in done:
-        name = f"「{one.file_name}」" if one.file_name else ""
-        out.print(
-            f"取込番号 {one.load_id}{name}：{one.state}　{one.message_ja}", highlight=False, markup=False
-        )
-        if one.opened_rows or one.closed_rows or one.held_rows:
-            out.print(
-                f"  新しい行 {one.opened_rows:,}、閉じる行 {one.closed_rows:,}、保留 {one.held_rows:,}",
-                highlight=False,
-            )
-        for change in one.changes[:changes]:
-            before, after = change.before or "なし", change.after or "なし"
-            out.print(f"  {change.period} {change.label}：{before} → {after}", highlight=False, markup=False)
-        if len(one.changes) > changes:
-            out.print(f"  ほか {len(one.changes) - changes:,} 件", highlight=False)
+        _print_replayed(one, changes)
     if not publish:
         out.print("下見です。何も変えていません。反映するには --publish を付けてください。")
+
+
+def _print_replayed(one: Replayed, most: int) -> None:
+    """What became of a replayed load; and what it leaves as it is, because it was read again since."""
+    name = f"「{one.file_name}」" if one.file_name else ""
+    out.print(f"取込番号 {one.load_id}{name}：{one.state}　{one.message_ja}", highlight=False, markup=False)
+    if one.opened_rows or one.closed_rows or one.held_rows:
+        out.print(
+            f"  新しい行 {one.opened_rows:,}、閉じる行 {one.closed_rows:,}、保留 {one.held_rows:,}",
+            highlight=False,
+        )
+    _print_changes(one.changes, most)
+    if one.older:
+        out.print(
+            f"  後から読んだ値を公表しているため、次の {len(one.older):,} 件は変えません。"
+            "この取込の値（→ の右）に戻すときは、--set-back 理由 を付けてください。",
+            highlight=False,
+        )
+        _print_changes(one.older, most)
+
+
+def _print_changes(changes: list[Change], most: int) -> None:
+    for change in changes[:most]:
+        before, after = change.before or "なし", change.after or "なし"
+        out.print(f"  {change.period} {change.label}：{before} → {after}", highlight=False, markup=False)
+    if len(changes) > most:
+        out.print(f"  ほか {len(changes) - most:,} 件", highlight=False)
+
+
+@app.command(epilog="例：`kpi rebuild uij_turn`")
+@reported
+def rebuild(
+    feed: Annotated[str, typer.Argument(help="フィード名（`kpi feed list`）")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="今ある表や記録と違っていても、作り直した表に置き換える")
+    ] = False,
+) -> None:
+    """履歴の表（raw）を、保存したバイト列から、受け付けた順と日時のまま作り直す。今ある表と同じなら何も変えない。"""
+    from kpi_warehouse.rebuild.from_landing import rebuild as from_landing
+
+    done = from_landing(feed, replace=replace)
+    said = {
+        "rebuilt": "作り直しました",
+        "equal": "今ある表と同じです。何も変えていません",
+        "differs": "今ある表と違います。何も変えていません（置き換えるときは --replace）",
+    }[done.state]
+    out.print(
+        f"raw.{feed}：{said}（取込 {done.loads:,} 件、保留の公表 {done.releases:,} 件、{done.rows:,} 行）",
+        highlight=False,
+    )
+    for line in done.differing:
+        out.print(f"  ・{line}", highlight=False, markup=False)
+    if done.unproven:
+        out.print(
+            f"  以前の契約で読んだ取込 {done.unproven:,} 件は、行数だけを確かめました。", highlight=False
+        )
+    if done.state == "differs":
+        sys.exit(1)
 
 
 @app.command(epilog="例：`kpi build`　`kpi build --as-of 2024-12-31T17:00`")

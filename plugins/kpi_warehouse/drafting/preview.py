@@ -13,6 +13,7 @@ from jinja2 import Environment
 from kpi_warehouse.drafting.open_points import OpenPoint
 from kpi_warehouse.readers.cell_uses import SheetUses, Use
 from kpi_warehouse.readers.grid import Cell, column_letters
+from kpi_warehouse.readers.places import places_in_words
 
 # Use → its name, the letter in the cell's corner, and what it means.
 USES: dict[Use, tuple[str, str, str]] = {
@@ -114,7 +115,7 @@ def _sheet(file_name: str, found: SheetUses, labels: dict[str, str]) -> ShownShe
         (use, said[0], found.count(use)) for use, said in USES.items() if found.count(use)
     ]
     faults = [
-        (fault.place, fault.found[:LONGEST_TEXT], fault.expected_ja)
+        (places_in_words(fault.place), fault.found[:LONGEST_TEXT], fault.expected_ja)
         for each in found.faults.values()
         for fault in each
     ][:50]
@@ -153,7 +154,14 @@ def _cell(
         return Shown("", "blank", "", "", rowspan, colspan)
     text = cell.text if len(cell.text) <= LONGEST_TEXT else f"{cell.text[:LONGEST_TEXT]}…"
     name, letter, _ = USES[use]
-    return Shown(text, use, letter, f"{cell.place}　{_hint(found, at, name, labels)}", rowspan, colspan)
+    return Shown(
+        text,
+        use,
+        letter,
+        f"{places_in_words(cell.place)}　{_hint(found, at, name, labels)}",
+        rowspan,
+        colspan,
+    )
 
 
 def _hint(found: SheetUses, at: tuple[int, int], name: str, labels: dict[str, str]) -> str:

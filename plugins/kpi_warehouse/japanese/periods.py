@@ -25,8 +25,13 @@ _END = r"(?P<end>\s*末日?)?(?:\s*(?P<as_of>現在|時点|まで))?"
 _WHOLE_MONTH = r"(?:\s*(?:中|分|度))?"
 # Blanks that only spread a word over a cell (平 成 6 年); one between two digits stays.
 _SPACED = re.compile(r" (?=[^\x00-\x7f])|(?<=[^\x00-\x7f]) ")
+# Censuses are five years apart, some tables ten.
+_WIDEST_STEP = 10
 _BARE_NOTE = re.compile(r"\s*[(\[]?注[)\]]?\s*$")
 _YEAR_MONTH = re.compile(r"(?P<ad>(?:19|20)[0-9]{2})(?P<month>0[1-9]|1[0-2])")
+_YEAR_MONTH_DAY = re.compile(
+    r"(?P<ad>(?:19|20)[0-9]{2})(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12][0-9]|3[01])"
+)
 _SHORT = re.compile(r"[0-9]{1,2}[./-][0-9]{1,2}(?:[./-][0-9]{1,2})?")
 # An era year, and one whose era stands at the one before: 令和4年度 | 5年度.
 _WITH_ERA = re.compile(rf"{ERA_YEAR}\s*(?P<rest>年度?.*|)")
@@ -159,8 +164,8 @@ def inherit_era(text: str, before: str | None) -> str:
         before: the year before it, with its era; None where there is none.
 
     Returns:
-        The text with the era; the text as it is where nothing is to be inherited, or where years would run backwards by
-        more than one (平成31年 | 2年 is another era, and nobody wrote which).
+        The text with the era; the text as it is where nothing is to be inherited, or where the step is too wide to be
+        one within an era (平成31年 | 2年, 令和元年 | 30年: another era, and nobody wrote which).
     """
     if before is None:
         return text
@@ -169,7 +174,7 @@ def inherit_era(text: str, before: str | None) -> str:
         return text
     was = 1 if earlier["era_year"] == "元" else int(earlier["era_year"])
     now = 1 if here["number"] == "元" else int(here["number"])
-    if now < was - 1:
+    if not was - 1 <= now <= was + _WIDEST_STEP:
         return text
     return earlier["era"] + _spaced(text)
 
@@ -216,6 +221,12 @@ def _single(text: str, folded: str, year: Year | None, base: Period | None) -> P
 def _with_words(text: str, period: Period, words: str) -> Period:
     """A year of which only a part has passed: `R6（10月末現在）`; other words in brackets are kept as they are."""
     month = re.fullmatch(r"([0-9]{1,2})月末日?(?:現在|時点|まで)?", words)
+    other = re.fullmatch(rf"{_YEAR}\s*年?度?", words)
+    if other is not None and period.kind in ("年度", "暦年"):
+        if _year(other, text) != period.start.year:
+            expected = f"同じ年（{period.start.year}年）の別の書き方"
+            raise Unreadable(text, max(0, text.find(words[:1])), expected)
+        return period
     if month is None:
         if re.fullmatch(r"[^0-9]+", words):
             return replace(period, qualifier=words, status=status_word(words) or period.status)
@@ -254,11 +265,15 @@ def _of_month(text: str, folded: str, year: Year | None, base: Period | None) ->
 
 
 def _of_digits(text: str, folded: str, year: Year | None, base: Period | None) -> Period | None:
-    """202404 is a month; 6.4 and 24/4/1 may be a month of an era, of a century, or a day."""
+    """202404 is a month, 20240401 a day; 6.4 and 24/4/1 may be a month of an era, of a century, or a day."""
     match = _YEAR_MONTH.fullmatch(folded)
     if match is not None:
         first = date(int(match["ad"]), int(match["month"]), 1)
         return Period(first, _month_end(first.year, first.month), "月", None, None, text)
+    match = _YEAR_MONTH_DAY.fullmatch(folded)
+    if match is not None:
+        day = _make(text, int(match["ad"]), int(match["month"]), int(match["day"]))
+        return Period(day, day, "時点", None, None, text)
     if _SHORT.fullmatch(folded):
         raise Unreadable(
             text, 0, "元号か西暦4桁のついた期間（例：R6.4、2024/4。このままでは年月か月日か決められません）"

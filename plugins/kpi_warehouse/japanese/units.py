@@ -33,13 +33,15 @@ def canonical_unit(text: str) -> str:
     return unit
 
 
+_SCALED_IN_BRACKETS = re.compile(r"[(\[〔【]([十百千万億兆][^\s()\[\]〔〕【】]*)[)\]〕】]")
 _SAID = re.compile(
-    r"(?<![一-龠])単位は(?P<spoken>[^\s()、。]+)"
+    r"(?<![一-龠])単 ?位[は ](?P<spoken>[^\s()、。]+)"
     r"|単 ?位 ?[:;=] ?(?P<plain>[^\s()\[\]{}<>〔〕【】〈〉《》「」。;]+)"
     r"|[(\[{<〔【〈《「] ?単 ?位 ?(?P<bare>[^\s()\[\]{}<>〔〕【】〈〉《》「」:;。]+) ?[)\]}>〕】〉》」]"
     r"|[(\[{<〔【〈《「] ?単 ?位 ?[)\]}>〕】〉》」] ?[:;]? ?(?P<behind>[^\s()\[\]{}<>〔〕【】〈〉《》「」:;。]+)"
     r"|単 ?位 ?[:;=]? ?[(\[{<〔【〈《「] ?(?P<inside>[^\s()\[\]{}<>〔〕【】〈〉《》「」:;。]+) ?[)\]}>〕】〉》」]"
 )
+_HINT = re.compile("位|[(（\\[［〔【][十百千万億兆]")
 # Blanks that only spread a word over the cell: 単 位 ： 千 件.
 _SPREAD = re.compile(r"(?<=[\s:;=(\[〔【][^\s]) (?=[^\s](?:[\s)\]〕】]|$))")
 _POLITE = re.compile(r"(?:です|とする|である|となります|で表示|表示)$")
@@ -65,7 +67,7 @@ def stated_units(text: str) -> tuple[str, ...]:
 
     Any bracket, any separator, blanks inside 単位, and text around it are allowed (`移住者数 単位：千人`, `単位は千人`).
     """
-    if "位" not in text:
+    if _HINT.search(text) is None:
         return ()
     found: list[str] = []
     for match in _SAID.finditer(_SPREAD.sub("", fold(text))):
@@ -73,4 +75,6 @@ def stated_units(text: str) -> tuple[str, ...]:
         if match["spoken"] and not looks_like_unit(_POLITE.sub("", said)):
             continue
         found.extend(canonical_unit(_POLITE.sub("", each)) for each in re.split("[,、]", said) if each)
-    return tuple(dict.fromkeys(each for each in found if each))
+    # 移住者数（千人）: a scale is never part of a name.
+    scaled = map(canonical_unit, _SCALED_IN_BRACKETS.findall(fold(text)))
+    return tuple(dict.fromkeys([*filter(None, found), *filter(looks_like_unit, scaled)]))

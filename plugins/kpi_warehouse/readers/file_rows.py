@@ -14,63 +14,31 @@ from dataclasses import dataclass
 from datetime import date
 
 import psycopg
+from psycopg import sql
 
 from kpi_warehouse.contract import Contract, FileSource, file_source
+from kpi_warehouse.contract_layout import MEASURE_COLUMN
 from kpi_warehouse.errors import GateRejected
 from kpi_warehouse.readers.corrected import corrected
 from kpi_warehouse.readers.delimited import read_delimited
 from kpi_warehouse.readers.grid import Book
 from kpi_warehouse.readers.json_records import read_json
 from kpi_warehouse.readers.layout import CellFault, MeasureRow, Reading, read_layout
-from kpi_warehouse.readers.plain_copy import copy_plain
+from kpi_warehouse.readers.plain_copy import Copied, copy_plain
+from kpi_warehouse.readers.refusal import refusal_ja
 from kpi_warehouse.readers.workbook import open_workbook, read_workbook
-from kpi_warehouse.warehouse.corrections import corrections_for, note_uses
-from kpi_warehouse.warehouse.tables import copy_statement
-
-SHOWN_FAULTS = 5
-# Places listed of one cause, and notices kept of one file: nobody reads more.
-SHOWN_PLACES = 8
-MOST_NOTICES = 200
-# Causes of other faults come first: without its heading a column cannot be read, whatever stands in it.
-_FIRST = (
-    "no_table",
-    "ambiguous_table",
-    "missing_column",
-    "duplicate_heading",
-    "new_column",
-    "missing_heading",
-    "no_period",
-    "changed_unit",
-    "unit_unclear",
-    "unknown_measure",
-    "period_gap",
-    "hidden_sheet",
-    "unknown_sheet",
+from kpi_warehouse.warehouse.corrections import (
+    Correction,
+    Use,
+    corrections_for,
+    corrections_used,
+    note_uses,
 )
-_CAUSES = {
-    "ambiguous_table": "どの表か決められない",
-    "missing_heading": "見出しのない列に値がある",
-    "no_period": "見出しの期間が分からない",
-    "unit_unclear": "列ごとの単位が分からない",
-    "unknown_measure": "指標の分からない見出しがある",
-    "period_gap": "期間の見出しが途切れている",
-    "hidden_sheet": "非表示のシートに値がある",
-    "unknown_sheet": "様式にないシートがある",
-    "brackets": "括弧のついた数の意味が決められない",
-    "fraction": "分数か日付か決められない値がある",
-    "unit": "単位の違う値がある",
-    "doubtful": "そのままでは読めない値がある",
-    "remark": "セルの外の文字に、数字の読み方を変える文がある",
-    "unknown_label": "様式にない項目がある",
-    "label_differs": "同じ見出しの列が違う項目を指している",
-    "unreadable_period": "読めない期間がある",
-    "duplicate_key": "同じ期間・項目の値が二つある",
-    "merged_value": "結合されたセルに値がある",
-    "hidden_value": "非表示の行・列に値がある",
-    "stray_cell": "表の外に残った値がある",
-    "blank": "空欄がある",
-    "blank_label": "項目の空欄がある",
-}
+from kpi_warehouse.warehouse.tables import copy_statement, raw_table, stage_table
+
+WHOLE_FILE = "（ファイル全体）"
+# Notices kept of one file: nobody reads more.
+MOST_NOTICES = 200
 
 
 @dataclass(frozen=True)
@@ -115,26 +83,22 @@ def stage_file(
         GateRejected: cells could not be read under the contract; every one is in ``ops.cell_fault``.
     """
     known = corrections_for(connection, contract.feed, hashlib.sha256(body).hexdigest())
-    source = file_source(contract)
-    workbook = open_workbook(body, name) if source.format == "workbook" else None
-    # A correction is looked for in every row, which only the layout engine has one by one.
-    plain = None if known else copy_plain(connection, contract, load_id, body, name, workbook)
-    if plain is None:
-        book = workbook.book() if workbook else open_book(source, body, name)
-        reading, uses = corrected(read_layout(book, source.layout, contract.columns), known)
-    else:
-        reading, uses = Reading(rows=plain.odd), []
+    reading, uses, plain = _read(connection, contract, load_id, body, name, known)
     note_uses(connection, load_id, uses)
     _note_faults(connection, load_id, reading.faults)
     _note_drift(connection, contract, load_id, reading.drift, reading.notices)
     if reading.faults:
         connection.commit()
-        raise GateRejected(_told(contract, name, reading.faults), "file.cells")
+        raise GateRejected(refusal_ja(contract, name, reading.faults), "file.cells")
     if not reading.rows and plain is None:
         raise GateRejected(f"{contract.title_ja}：「{name}」に値がひとつもありません。", "file.empty")
-    with connection.cursor() as cursor, cursor.copy(copy_statement(contract, load_id)) as copy:
-        for row in _rows(contract, reading.rows):
-            copy.write_row(row)
+    _copy(connection, contract, load_id, reading)
+    changed = _units_changed(connection, contract, load_id)
+    if changed:
+        connection.execute(sql.SQL("truncate {}").format(stage_table(contract, load_id)))
+        _note_faults(connection, load_id, changed)
+        connection.commit()
+        raise GateRejected(refusal_ja(contract, name, changed), "file.cells")
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into ops.stated_total (load_id, name, place, label, measure_code, stated, members)"
@@ -154,6 +118,83 @@ def stage_file(
         )
     periods = [*(row.period for row in reading.rows), *(plain.periods if plain else ())]
     return StagedFile(len(reading.rows) + (plain.rows if plain else 0), min(periods), max(periods))
+
+
+def stage_file_again(
+    connection: psycopg.Connection, contract: Contract, load_id: int, body: bytes, name: str
+) -> int:
+    """Read a file that was accepted once into its (empty) stage table, with the corrections that applied then; returns its rows.
+
+    Nothing is written down of it: the books say already what became of it.
+
+    Raises:
+        UnreadableFile, GateRejected: the contract of today does not understand it any more.
+    """
+    reading, _, plain = _read(
+        connection, contract, load_id, body, name, corrections_used(connection, load_id)
+    )
+    if reading.faults:
+        raise GateRejected(refusal_ja(contract, name, reading.faults), "file.cells")
+    _copy(connection, contract, load_id, reading)
+    return len(reading.rows) + (plain.rows if plain else 0)
+
+
+def _read(
+    connection: psycopg.Connection,
+    contract: Contract,
+    load_id: int,
+    body: bytes,
+    name: str,
+    known: list[Correction],
+) -> tuple[Reading, list[Use], Copied | None]:
+    source = file_source(contract)
+    workbook = open_workbook(body, name) if source.format == "workbook" else None
+    # A correction is looked for in every row, which only the layout engine has one by one.
+    plain = None if known else copy_plain(connection, contract, load_id, body, name, workbook)
+    if plain is not None:
+        return Reading(rows=plain.odd), [], plain
+    book = workbook.book() if workbook else open_book(source, body, name)
+    reading, uses = corrected(read_layout(book, source.layout, contract.columns), known)
+    reading.notices.extend(CellFault(WHOLE_FILE, "", "", note, "file_note") for note in book.notes)
+    return reading, uses, None
+
+
+def _copy(connection: psycopg.Connection, contract: Contract, load_id: int, reading: Reading) -> None:
+    with connection.cursor() as cursor, cursor.copy(copy_statement(contract, load_id)) as copy:
+        for row in _rows(contract, reading.rows):
+            copy.write_row(row)
+
+
+def _units_changed(connection: psycopg.Connection, contract: Contract, load_id: int) -> list[CellFault]:
+    """Measures whose unit only the file states, and states otherwise than the accepted deliveries did (人 → 千人).
+
+    A form in which rows state their units is left to the rules of its contract.
+    """
+    columns = [column for table in file_source(contract).layout.tables for column in table.columns]
+    measures = next(column for column in contract.columns if column.name == MEASURE_COLUMN)
+    declared = bool(measures.codes) and set(measures.codes) <= set(measures.units)
+    if declared or any(column.kind == "unit" or column.units for column in columns):
+        return []
+    raw = connection.execute("select to_regclass(%s)", [f'raw."{contract.feed}"']).fetchone()
+    if raw is None or raw[0] is None:
+        return []
+    query = sql.SQL(
+        "with before as (select measure_code, min(unit) as unit from {} where known_to = 'infinity'"
+        " and unit is not null group by measure_code having count(distinct unit) = 1)"
+        " select s.measure_code, before.unit, s.unit, min(s.source_cell) from {} as s"
+        " join before using (measure_code) where s.unit is distinct from before.unit and s.value is not null"
+        " group by 1, 2, 3 order by 1, 3"
+    ).format(raw_table(contract), stage_table(contract, load_id))
+    return [
+        CellFault(
+            str(place),
+            str(measures.codes.get(measure) or measure),
+            said or "（単位なし）",
+            f"これまでと同じ単位「{unit}」",
+            "changed_unit",
+        )
+        for measure, unit, said, place in connection.execute(query)
+    ]
 
 
 def _rows(contract: Contract, rows: list[MeasureRow]) -> Iterator[tuple[object, ...]]:
@@ -228,50 +269,3 @@ def _note_drift(
                 for at, one in enumerate([*drift, *notices[:MOST_NOTICES]], 1)
             ],
         )
-
-
-def _told(contract: Contract, name: str, faults: list[CellFault]) -> str:
-    """The faults in words: first the cause, then each cause once with its cells."""
-    groups: dict[tuple[str, str], list[CellFault]] = {}
-    for fault in faults:
-        groups.setdefault((fault.code, fault.expected_ja), []).append(fault)
-    ordered = sorted(
-        groups.values(),
-        key=lambda group: _FIRST.index(group[0].code) if group[0].code in _FIRST else len(_FIRST),
-    )
-    first = ordered[0][0]
-    lines = [
-        f"{contract.title_ja}：「{name}」：{_cause(first)}（{first.place}）。"
-        f"読み取れないセルが {len(faults):,} 件あります。何も取り込んでいません。"
-    ]
-    lines += [_of_one_cause(group) for group in ordered[:SHOWN_FAULTS]]
-    rest = sum(map(len, ordered[SHOWN_FAULTS:]))
-    if rest:
-        lines.append(f"・ほか {rest:,} 件（差し戻し票にすべてあります）")
-    return "\n".join(lines)
-
-
-def _cause(fault: CellFault) -> str:
-    match fault.code:
-        case "missing_column":
-            return f"見出し{fault.label.partition('／')[2]}の列がない"
-        case "no_table":
-            return f"表「{fault.label}」が見つからない"
-        case "new_column":
-            return f"様式にない見出し「{fault.found}」がある"
-        case "duplicate_heading":
-            return f"見出し「{fault.found}」が二つある"
-        case "changed_unit":
-            return f"単位が契約と違う「{fault.found}」"
-    return _CAUSES.get(fault.code, "読み取れない値がある")
-
-
-def _of_one_cause(group: list[CellFault]) -> str:
-    first = group[0]
-    if len(group) == 1:
-        return f"・{first.place}（{first.label}）：見つかったもの「{first.found}」、期待：{first.expected_ja}"
-    sheet, mark, _ = first.place.rpartition("!")
-    places = [first.place, *(each.place.removeprefix(sheet + mark) for each in group[1:SHOWN_PLACES])]
-    more = f" ほか {len(group) - SHOWN_PLACES:,} 件" if len(group) > SHOWN_PLACES else ""
-    found = "、".join(dict.fromkeys(f"「{each.found}」" for each in group[:SHOWN_PLACES]))
-    return f"・{'、'.join(places)}{more}（{first.label} など {len(group):,} 件）：見つかったもの{found}、期待：{first.expected_ja}"

@@ -13,9 +13,17 @@ from decimal import Decimal
 from kpi_warehouse.contract_layout import FROM_HEADING, MEASURE_COLUMN, Brackets, ColumnSpec, Policy
 from kpi_warehouse.japanese.periods import Period
 from kpi_warehouse.japanese.units import canonical_unit
-from kpi_warehouse.japanese.widths import Unreadable, fold
+from kpi_warehouse.japanese.widths import Unreadable, fold, search_key
 from kpi_warehouse.readers.layout_context import Context
-from kpi_warehouse.readers.layout_headers import JOIN, Heading, Matched, known_units, period_of, split_unit
+from kpi_warehouse.readers.layout_headers import (
+    JOIN,
+    Heading,
+    Matched,
+    known_units,
+    looks_like_period,
+    period_of,
+    split_unit,
+)
 from kpi_warehouse.readers.layout_outside import UnitSaid
 from kpi_warehouse.readers.layout_periods import as_kind, missing_between, period_of_text
 from kpi_warehouse.readers.layout_remarks import Said
@@ -33,6 +41,7 @@ class ValueColumn:
     Args:
         period: of the heading, the document or the contract; None where each row says its own.
         from_row: the row's period counts (then `period` is at most the year of its bare months).
+        within: a month (a quarter, a half) without a year, of the year that the row says: 平成7年 by １月中 … 12月中.
         measure: code, where the column alone decides it.
         units: canonical unit → measure, for several quantities in a cell.
         unit: the unit of a number written without one.
@@ -47,6 +56,7 @@ class ValueColumn:
     spec: ColumnSpec
     period: Period | None
     from_row: bool
+    within: str | None
     measure: str | None
     units: Mapping[str, str]
     unit: str | None
@@ -298,6 +308,7 @@ class ColumnCompiler:
             spec=spec,
             period=period,
             from_row=from_row,
+            within=self._within(matched) if from_row and period is None else None,
             measure=measure,
             units={canonical_unit(unit): code for unit, code in spec.units.items()},
             unit=unit,
@@ -330,6 +341,12 @@ class ColumnCompiler:
         except Unreadable:
             return None, False
 
+    def _within(self, matched: Matched) -> str | None:
+        """The part of a period heading that needs the year of the row."""
+        if not matched.spec.period_heading:
+            return None
+        return next((part for part in matched.heading.parts if looks_like_period(part, self.table)), None)
+
     def _total(self, matched: Matched) -> ValueColumn:
         return self._compiled(matched, None, False, matched.spec.measure)
 
@@ -337,14 +354,12 @@ class ColumnCompiler:
         """Columns of different period or measure; a second one of the same is a fault of its heading, not of every cell."""
         kept: dict[tuple[object, ...], ValueColumn] = {}
         for column in values:
-            if not column.spec.period_heading or column.period is None:
+            period = column.period
+            if not column.spec.period_heading or (period is None and column.within is None):
                 kept[column.at, "named"] = column
                 continue
-            period = column.period
             key = (
-                period.start,
-                period.end,
-                period.kind,
+                (period.start, period.end, period.kind) if period else search_key(column.within or ""),
                 column.measure,
                 id(column.spec),
                 tuple(column.constants.items()),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 from functools import lru_cache
 
 from kpi_warehouse.contract_layout import FROM_HEADING, ColumnSpec, Table, Year
@@ -137,7 +138,10 @@ def _heading(
             if not _is_unit_label(text):
                 unit = _BRACKETED.sub(lambda found: found["unit"], text)
         elif text:
-            parts.append(text)
+            # 2024.10 that was typed into a spreadsheet is 2024.1 there: a number with decimals is no period.
+            parts.append(
+                f"{text}（小数）" if isinstance(cell.value, float | Decimal) and "." in text else text
+            )
     return Heading(column, lowest, tuple(parts), unit, tuple(references))
 
 

@@ -13,8 +13,8 @@ from kpi_warehouse.japanese.signs import note_of
 from kpi_warehouse.readers.grid import Cell
 from kpi_warehouse.readers.layout_columns import Columns, ValueColumn
 from kpi_warehouse.readers.layout_context import Context
-from kpi_warehouse.readers.layout_headers import JOIN, known_units
-from kpi_warehouse.readers.layout_periods import PeriodCells
+from kpi_warehouse.readers.layout_headers import JOIN, known_units, period_part
+from kpi_warehouse.readers.layout_periods import WHOLE_YEARS, PeriodCells, as_kind
 from kpi_warehouse.readers.layout_result import MeasureRow
 from kpi_warehouse.readers.layout_tables import Found
 from kpi_warehouse.readers.layout_values import Content, trimmed
@@ -203,12 +203,23 @@ class LineValues:
             return None  # the blank label was told
         cell, text, base = line.period
         kind = column.spec.period_kind or line.period_kind
-        read = self.periods.read(cell, text, column.period or base, kind)
+        read = self.periods.read(cell, text, column.period or base, None if column.within else kind)
+        if column.within and not isinstance(read, str):
+            read = self._within(read, column.within, column.spec.period_kind)
         if isinstance(read, str):
             position = (self.page.number, line.at, line.period_column)
             self.context.findings.fault(position, cell, line.label, read, "unreadable_period")
             return None
         return read
+
+    def _within(self, year: Period, text: str, kind: str | None) -> Period | str:
+        """The month of a heading in the year of a row."""
+        if year.kind not in WHOLE_YEARS:
+            return f"年（見出し「{text}」がその年の中の期間です）"
+        period = period_part(text, self.found.table.year, year)
+        if period is None:
+            return f"見出し「{text}」の期間が分かる年"
+        return as_kind(replace(period, status=period.status or year.status), kind)
 
     def _note(self, line: Line, column: ValueColumn, content: Content, remarks: Sequence[str]) -> str | None:
         signs = (*column.signs, *content.references)

@@ -6,6 +6,7 @@ import calendar
 import re
 from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 
 from kpi_warehouse.contract_layout import Year
 from kpi_warehouse.japanese.periods import (
@@ -144,6 +145,9 @@ class PeriodCells:
                     return shown
                 day = read_date(value)
                 return Period(day, day, "時点", None, None, text)
+            if isinstance(value, float | Decimal) and value != int(value):
+                # 2024.10 that was typed into a spreadsheet is 2024.1 there, which is another month.
+                return "文字で書かれた期間（小数になっています。「2024.10」のような入力が数に変わった可能性があります）"
             if type(value) is int and value in _SERIALS and text == str(value):
                 day = self._day_zero + timedelta(days=value)
                 return Period(day, day, "時点", None, None, text)

@@ -52,7 +52,10 @@ class TableReader:
             (matched, heading, _place_of(matched, self.columns.labels)) for matched, heading in found.repeated
         ]
         self._pairs: dict[tuple[int, str], str] = {}
-        self._period_heading = any(column.spec.period_heading for column in self.columns.values)
+        # A bare month of a row gets its year from each heading; unless the headings are months, and the rows their years.
+        self._period_heading = any(
+            column.spec.period_heading and column.within is None for column in self.columns.values
+        )
         self._statuses = {
             column: {search_key(word): status for word, status in spec.statuses.items()}
             for spec, column in self.columns.by_kind.get("status", ())

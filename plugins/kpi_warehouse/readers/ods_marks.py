@@ -1,4 +1,4 @@
-"""Marks of an OpenDocument spreadsheet: hidden rows and columns, merged areas, formulas, errors, how far it reaches.
+"""Marks of an OpenDocument spreadsheet: what calamine does not give of it, and how far it reaches.
 
 A row or a cell says how often it is repeated, so a file of one kilobyte can hold a billion values: they are counted
 here before anything builds them.
@@ -7,16 +7,23 @@ here before anything builds them.
 from __future__ import annotations
 
 import re
+from itertools import product
 from xml.parsers import expat
 
 from kpi_warehouse.errors import UnreadableFile
+from kpi_warehouse.readers.grid import DAY_ZERO, DAY_ZERO_1904
+from kpi_warehouse.readers.ods.styles import OdsStyles
+from kpi_warehouse.readers.ods.texts import CellTexts
 from kpi_warehouse.readers.sheet_marks import SheetMarks
 from kpi_warehouse.readers.zip_parts import ZipParts
 
 # The last row and column of every spreadsheet program.
 _LAST = {"number-rows-repeated": 1_048_576, "number-columns-repeated": 16_384}
+# One cell that stands for so many others, with a style that says something, is no table of figures.
+_MOST_STYLED = 100_000
 _ERROR = re.compile(r"#[A-Z0/]+[!?]?|(?:Err|エラー)[:：]\d+")
-_GROUPS = ("table", "table-row", "table-column", "table-cell", "covered-table-cell", "p")
+_CELLS = ("table-cell", "covered-table-cell")
+_HIDES_ZEROS = re.compile(rb'name="ShowZeroValues"[^>]*>\s*false\s*<')
 
 
 def read_marks(parts: ZipParts) -> dict[str, SheetMarks]:
@@ -25,7 +32,7 @@ def read_marks(parts: ZipParts) -> dict[str, SheetMarks]:
     Raises:
         UnreadableFile: a damaged part, a password, XML that is none, repeats beyond what a spreadsheet holds.
     """
-    reading = _ContentReading(parts)
+    kept: dict[str, bytes] = {}
     for part in parts:
         xml = parts.read(part)
         if part == "META-INF/manifest.xml" and b"encryption-data" in xml:
@@ -33,26 +40,63 @@ def read_marks(parts: ZipParts) -> dict[str, SheetMarks]:
                 f"{parts.name}：パスワードで保護されていて開けません。パスワードを外して再提出してください。",
                 "file.password",
             )
-        if part == "content.xml":
-            content = xml
+        if part in ("content.xml", "styles.xml", "settings.xml"):
+            kept[part] = xml
+    styles = OdsStyles()
+    reading, part = _ContentReading(parts, styles), "styles.xml"
     try:
-        return reading.parse(content)
+        if part in kept:
+            _StylesReading(styles).parse(kept[part])
+        part = "content.xml"
+        sheets = reading.parse(kept[part])
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise UnreadableFile(
-            f"{parts.name}：中の「content.xml」が XML として読めません（{error}）。もう一度保存して出し直してください。",
+            f"{parts.name}：中の「{part}」が XML として読めません（{error}）。もう一度保存して出し直してください。",
             "file.damaged",
         ) from error
+    for marks in sheets.values():
+        marks.day_zero = reading.day_zero
+        marks.hides_zeros = _HIDES_ZEROS.search(kept.get("settings.xml", b"")) is not None
+    return sheets
+
+
+class _StylesReading:
+    def __init__(self, styles: OdsStyles) -> None:
+        self._styles = styles
+
+    def parse(self, xml: bytes) -> None:
+        parser = expat.ParserCreate("utf-8")
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._styles.characters
+        parser.Parse(xml, True)
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._styles.start(local(tag), {local(key): value for key, value in attributes.items()})
+
+    def _end(self, tag: str) -> None:
+        self._styles.end(local(tag))
+
+
+def local(name: str) -> str:
+    """A name without its namespace."""
+    return name.rpartition(":")[2]
 
 
 class _ContentReading:
-    def __init__(self, parts: ZipParts) -> None:
-        self._parts = parts
+    def __init__(self, parts: ZipParts, styles: OdsStyles) -> None:
+        self.day_zero = DAY_ZERO
+        self._parts, self._styles = parts, styles
         self._sheets: dict[str, SheetMarks] = {}
         self._marks = SheetMarks()
+        self._texts = CellTexts(styles)
+        self._column_styles: list[tuple[range, str]] = []
+        self._row_style = ""
         self._row = self._column = self._style_column = 0
         self._row_repeat = self._repeat = 1
         self._attributes: dict[str, str] = {}
-        self._text: list[str] | None = None
+        self._in_body = self._in_cell = False
         self._depth = 0
 
     def parse(self, xml: bytes) -> dict[str, SheetMarks]:
@@ -65,35 +109,59 @@ class _ContentReading:
         return self._sheets
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        local = tag.rpartition(":")[2]
-        if local not in _GROUPS:
+        tag = local(tag)
+        if not self._in_body:
+            if tag == "body":
+                self._in_body = True
+            else:
+                self._styles.start(tag, {local(key): value for key, value in attributes.items()})
             return
-        said = {key.rpartition(":")[2]: value for key, value in attributes.items()}
+        if self._texts.start(tag, attributes):
+            return
+        if tag in ("table", "table-row", "table-column", *_CELLS):
+            self._structure(tag, attributes)
+        elif tag == "null-date":
+            said = {local(key): value for key, value in attributes.items()}
+            if said.get("date-value", "").startswith(DAY_ZERO_1904.isoformat()):
+                self.day_zero = DAY_ZERO_1904
+
+    def _structure(self, tag: str, attributes: dict[str, str]) -> None:
+        said = {local(key): value for key, value in attributes.items()}
         hidden = said.get("visibility") in ("collapse", "filter")
-        if local == "table":
+        if tag == "table":
             self._depth += 1  # a table inside a cell is a picture of one, not a sheet
             if self._depth == 1:
-                self._marks = self._sheets.setdefault(said.get("name", ""), SheetMarks())
+                name = said.get("name", "")
+                self._marks = self._sheets.setdefault(name, SheetMarks())
+                self._texts.sheet(name, self._marks)
                 self._row = self._style_column = 0
-        elif local == "table-column":
+                self._column_styles = []
+        elif tag == "table-column":
             columns = range(
                 self._style_column, self._style_column + self._repeats(said, "number-columns-repeated")
             )
             self._style_column = columns.stop
             if hidden:
                 self._marks.hidden_columns.append(columns)
-        elif local == "table-row":
+            if style := said.get("default-cell-style-name"):
+                self._column_styles.append((columns, style))
+        elif tag == "table-row":
             self._column = 0
             self._row_repeat = self._repeats(said, "number-rows-repeated")
+            self._row_style = said.get("default-cell-style-name", "")
             if hidden:
                 self._marks.hidden_rows.update(range(self._row, self._row + self._row_repeat))
-        elif local in ("table-cell", "covered-table-cell"):
+        else:
             self._repeat = self._repeats(said, "number-columns-repeated")
             # A value type is named twice (office and calcext); the second one knows of errors.
             self._attributes = said | {
-                "error": "1" if "error" in (attributes.get("calcext:value-type"),) else ""
+                "value-type": attributes.get("office:value-type", said.get("value-type", "")),
+                "error": "1" if attributes.get("calcext:value-type") == "error" else "",
             }
-            self._text = []
+            if "value-type" not in said:
+                del self._attributes["value-type"]
+            self._in_cell = True
+            self._texts.cell(self._row, self._column)
 
     def _repeats(self, said: dict[str, str], key: str) -> int:
         repeated = int(said.get(key, "1"))
@@ -102,22 +170,28 @@ class _ContentReading:
         return repeated
 
     def _characters(self, text: str) -> None:
-        if self._text is not None:
-            self._text.append(text)
+        if self._in_body:
+            self._texts.characters(text)
+        else:
+            self._styles.characters(text)
 
     def _end(self, tag: str) -> None:
-        local = tag.rpartition(":")[2]
-        if local == "table":
+        tag = local(tag)
+        if not self._in_body:
+            self._styles.end(tag)
+        elif self._texts.end(tag):
+            return
+        elif tag == "table":
             self._depth -= 1
-        elif local == "table-row":
+        elif tag == "table-row":
             self._row += self._row_repeat
-        elif local in ("table-cell", "covered-table-cell"):
+        elif tag in _CELLS:
             self._finish()
             self._column += self._repeat
-            self._text = None
+            self._in_cell = False
 
     def _finish(self) -> None:
-        said, text = self._attributes, "".join(self._text or []).strip()
+        said, text = self._attributes, self._texts.text.strip()
         here = (self._row, self._column)
         rows, columns = (
             int(said.get("number-rows-spanned", "1")),
@@ -136,3 +210,24 @@ class _ContentReading:
                 self._marks.uncached.add(here)
         if failed:
             self._marks.errors[here] = text or "#VALUE!"
+        self._shown(said)
+
+    def _shown(self, said: dict[str, str]) -> None:
+        """Style and fonts of the cell, and of those it stands for."""
+        name = said.get("style-name") or self._row_style
+        if not name:
+            name = next((style for columns, style in self._column_styles if self._column in columns), "")
+        style, runs = self._styles.cell(name, said.get("value-type", "")), self._texts.runs
+        if style is None and runs is None:
+            return
+        if self._row_repeat * self._repeat > _MOST_STYLED:
+            raise self._parts.unsafe(
+                f"{self._row_repeat * self._repeat:,} セルの繰り返し", f"{_MOST_STYLED:,} セル以下"
+            )
+        for cell in product(
+            range(self._row, self._row + self._row_repeat), range(self._column, self._column + self._repeat)
+        ):
+            if style is not None:
+                self._marks.styles[cell] = style
+            if runs is not None:
+                self._marks.runs[cell] = runs

@@ -150,7 +150,7 @@ class PlainTable:
             or reader.found.repeated
             or any(column.units or column.signs or column.remarks for column in columns.values)
             # A number that is multiplied is not the one that stands there.
-            or any(column.factors for column in columns.values)
+            or any(column.factors or column.within for column in columns.values)
             or any("" in spec.headings for spec in table.columns)
             or any(mark[:1].isdigit() or (mark[:1] == "-" and len(mark) > 1) for mark in marks)
             or len(set(labels)) < len(labels)

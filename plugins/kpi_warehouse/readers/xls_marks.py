@@ -1,7 +1,8 @@
-"""Marks of an old xls: hidden rows and columns, formulas, errors, how far it reaches, and whether it opens at all.
+"""Marks of an old xls: what calamine does not give of it, and whether it opens at all.
 
 The file is a stream of records (kind, length, bytes); only the few kinds below are looked at. Formulas are kept as
-tokens in this format, so a cell says that it has one and not which.
+tokens in this format, so a cell says that it has one and not which. xlrd reads styles too, but no library that can be had says
+which cells hold a formula, and it builds an object for every cell; records are short, so they are read here.
 
 Source: [MS-XLS] 2.4 Records.
 """
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
 
 import msoffcrypto  # type: ignore[import-untyped]
 import olefile  # type: ignore[import-untyped]
@@ -18,14 +18,18 @@ import olefile  # type: ignore[import-untyped]
 from kpi_warehouse.errors import UnreadableFile
 from kpi_warehouse.readers import file_kind
 from kpi_warehouse.readers.sheet_marks import SheetMarks
+from kpi_warehouse.readers.xls.book import XlsBook, read_book
+from kpi_warehouse.readers.xls.records import records, short_text
+from kpi_warehouse.readers.xls.remarks import remarks_of
 
 UNKNOWN_FORMULA = "…"
 # Excel itself opens files locked with this word without asking: it is what "protect the workbook" used to write.
 _EVERYBODYS_PASSWORD = "VelvetSweatshop"  # noqa: S105
-_EOF, _FILEPASS, _BOUNDSHEET, _ROW, _COLINFO = 0x000A, 0x002F, 0x0085, 0x0208, 0x007D
+_FILEPASS, _BOUNDSHEET, _ROW, _COLINFO, _WINDOW2 = 0x002F, 0x0085, 0x0208, 0x007D, 0x023E
 _FORMULAS = (0x0006, 0x0206, 0x0406)
-_BOOLERR, _MULRK = 0x0205, 0x00BD
-_VALUES = (0x0203, 0x00FD, 0x027E, 0x0204, 0x00D6, _BOOLERR, *_FORMULAS)
+_BOOLERR, _MULRK, _LABELSST, _RSTRING = 0x0205, 0x00BD, 0x00FD, 0x00D6
+_SHOWS_ZEROS = 0x0010
+_VALUES = (0x0203, _LABELSST, 0x027E, 0x0204, _RSTRING, _BOOLERR, *_FORMULAS)
 _ERRORS = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAME?", 36: "#NUM!", 42: "#N/A"}
 
 
@@ -58,7 +62,7 @@ def opened(body: bytes, name: str) -> tuple[bytes, bytes | None]:
             else ""
         )
         raise file_kind.wrong_kind(name, kind or "Excel ではない Office 文書")
-    if any(kind == _FILEPASS for kind, _, _ in _first_records(stream)):
+    if any(kind == _FILEPASS for kind, _, _ in records(stream)):
         body = _unlocked(body, name)
         with olefile.OleFileIO(io.BytesIO(body)) as container:
             stream = container.openstream(book).read()
@@ -91,44 +95,30 @@ def read_marks(stream: bytes, name: str) -> dict[str, SheetMarks]:
     """
     sheets: dict[str, SheetMarks] = {}
     try:
-        for kind, start, length in _first_records(stream):
+        book = read_book(stream)
+        for kind, start, length in records(stream):
             if kind == _BOUNDSHEET and length >= 8:
-                offset, _, count, flags = struct.unpack_from("<IHBB", stream, start)
-                wide = flags & 1
-                raw = stream[start + 8 : start + 8 + count * (1 + wide)]
-                sheets[raw.decode("utf-16-le" if wide else "latin-1", "replace")] = _sheet_marks(
-                    stream, offset
-                )
+                (offset,) = struct.unpack_from("<I", stream, start)
+                data = stream[start : start + length]
+                sheet, *_ = short_text(data, 6, biff8=book.biff8, encoding=book.encoding, count_bytes=1)
+                sheets[sheet] = _sheet_marks(stream, offset, sheet, book)
     except struct.error as error:
         raise _damaged(name, str(error)) from error
     return sheets
 
 
-def _first_records(stream: bytes, at: int = 0) -> Iterator[tuple[int, int, int]]:
-    """Kind, start and length of each record up to the end of this part of the stream."""
-    while at + 4 <= len(stream):
-        kind, length = struct.unpack_from("<HH", stream, at)
-        yield kind, at + 4, length
-        if kind == _EOF:
-            return
-        at += 4 + length
-
-
-def _sheet_marks(stream: bytes, offset: int) -> SheetMarks:
-    marks = SheetMarks()
-    for kind, start, _ in _first_records(stream, offset):
+def _sheet_marks(stream: bytes, offset: int, name: str, book: XlsBook) -> SheetMarks:
+    marks = SheetMarks(day_zero=book.day_zero)
+    for kind, start, length in records(stream, offset):
         if kind in _VALUES:
-            row, column = struct.unpack_from("<HH", stream, start)
-            marks.reach(row, column)
-            if kind in _FORMULAS:
-                _formula(marks, stream, start, (row, column))
-            elif kind == _BOOLERR and stream[start + 7 : start + 8] == b"\x01":
-                marks.errors[row, column] = _ERRORS.get(stream[start + 6], "#N/A")
+            _value(marks, book, kind, stream[start : start + length])
         elif kind == _MULRK:
-            row, _ = struct.unpack_from("<HH", stream, start)
-            length = struct.unpack_from("<H", stream, start - 2)[0]
+            row, first = struct.unpack_from("<HH", stream, start)
             (last,) = struct.unpack_from("<H", stream, start + max(length, 2) - 2)
             marks.reach(row, last)
+            for at, column in enumerate(range(first, min(last, first + (length - 6) // 6 - 1) + 1)):
+                (style,) = struct.unpack_from("<H", stream, start + 4 + at * 6)
+                _styled(marks, book, (row, column), style)
         elif kind == _ROW:
             row, flags = struct.unpack_from("<H10xH", stream, start)
             if flags & 0x20:
@@ -137,17 +127,53 @@ def _sheet_marks(stream: bytes, offset: int) -> SheetMarks:
             first, last, flags = struct.unpack_from("<HH4xH", stream, start)
             if flags & 1:
                 marks.hidden_columns.append(range(first, last + 1))
+        elif kind == _WINDOW2:
+            marks.hides_zeros = not struct.unpack_from("<H", stream, start)[0] & _SHOWS_ZEROS
+    marks.remarks = remarks_of(stream, offset, name, biff8=book.biff8, encoding=book.encoding)
     return marks
 
 
-def _formula(marks: SheetMarks, stream: bytes, start: int, cell: tuple[int, int]) -> None:
+def _value(marks: SheetMarks, book: XlsBook, kind: int, data: bytes) -> None:
+    """A cell with a value of its own."""
+    row, column, style = struct.unpack_from("<HHH", data)
+    marks.reach(row, column)
+    _styled(marks, book, (row, column), style)
+    if kind in _FORMULAS:
+        _formula(marks, data, (row, column))
+    elif kind == _BOOLERR and data[7:8] == b"\x01":
+        marks.errors[row, column] = _ERRORS.get(data[6], "#N/A")
+    elif kind == _LABELSST and book.runs:
+        (number,) = struct.unpack_from("<I", data, 6)
+        if runs := book.runs.get(number):
+            marks.runs[row, column] = runs
+    elif kind == _RSTRING:
+        _rich_text(marks, data, (row, column), book)
+
+
+def _styled(marks: SheetMarks, book: XlsBook, cell: tuple[int, int], number: int) -> None:
+    if number < len(book.styles) and not book.styles[number].is_plain:
+        marks.styles[cell] = book.styles[number]
+
+
+def _rich_text(marks: SheetMarks, data: bytes, cell: tuple[int, int], book: XlsBook) -> None:
+    """A text with fonts of its own inside the sheet, as programs before Excel 97 write it."""
+    text, at, *_ = short_text(data, 6, biff8=book.biff8, encoding=book.encoding)
+    form = "<HH" if book.biff8 else "<BB"
+    (count,) = struct.unpack_from("<H" if book.biff8 else "<B", data, at)
+    at += 2 if book.biff8 else 1
+    borders = [struct.unpack_from(form, data, at + each * struct.calcsize(form)) for each in range(count)]
+    if runs := book.runs_of(text, borders):
+        marks.runs[cell] = runs
+
+
+def _formula(marks: SheetMarks, data: bytes, cell: tuple[int, int]) -> None:
     marks.formulas[cell] = UNKNOWN_FORMULA
-    result = stream[start + 6 : start + 14]
+    result = data[6:14]
     if result[6:] != b"\xff\xff":
         return
     if result[0] == 2:
         marks.errors[cell] = _ERRORS.get(result[2], "#N/A")
-    elif result[0] == 3 and stream[start + 14 : start + 15] and stream[start + 14] & 1:
+    elif result[0] == 3 and data[14:15] and data[14] & 1:
         # An empty text that asks to be calculated when opened: written by a program that never calculated.
         marks.uncached.add(cell)
 

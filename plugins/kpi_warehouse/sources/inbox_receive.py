@@ -26,6 +26,7 @@ import psycopg
 
 from kpi_warehouse.contract import Contract, file_source, load_contract
 from kpi_warehouse.errors import GateRejected, KpiError, LoadConflict, UnreadableFile
+from kpi_warehouse.readers.places import places_in_words
 from kpi_warehouse.settings import settings
 from kpi_warehouse.sources.files import LARGEST_BYTES, Arrival, FileMoved, scan, shown_address
 from kpi_warehouse.sources.inbox_names import (
@@ -294,7 +295,14 @@ def _take(connection: psycopg.Connection, arrival: Arrival, feeds: Sequence[File
         return refuse(connection, number, "unreadable", content.message_ja, feed=feed.feed, sha256=sha256)
     people = find_personal_data(content.sheets, allowed=feed.source.not_personal)
     if people:
-        return refuse(connection, number, "refused_personal", refusal(people), feed=feed.feed, sha256=sha256)
+        return refuse(
+            connection,
+            number,
+            "refused_personal",
+            places_in_words(refusal(people)),
+            feed=feed.feed,
+            sha256=sha256,
+        )
     landed = Landing(settings().landing_url).put(body)
     suffix = Path(name).suffix.casefold()
     return accept(connection, number, feed.feed, landed, MEDIA_TYPES.get(suffix, "application/octet-stream"))

@@ -93,12 +93,14 @@ def migrate(to: str = "head") -> str:
 
     Raises:
         StorageFailed: the server cannot be reached.
-        KpiError: the server is too old to hold the history.
+        KpiError: the server is too old to hold the history, or a dump was restored into it without its roles.
     """
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
     from sqlalchemy import create_engine, text
+
+    from kpi_warehouse.warehouse.roles import make_missing
 
     with connect(role=None, autocommit=True) as probe:
         if probe.info.server_version < 180000:
@@ -106,6 +108,7 @@ def migrate(to: str = "head") -> str:
                 f"PostgreSQL 18 以降が必要です（接続先は {probe.info.server_version // 10000}）。",
                 "database.too_old",
             )
+        make_missing(probe)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")

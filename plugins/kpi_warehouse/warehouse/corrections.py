@@ -54,6 +54,20 @@ def corrections_for(connection: psycopg.Connection, feed: str, sha256: str) -> l
     )
 
 
+def corrections_used(connection: psycopg.Connection, load_id: int) -> list[Correction]:
+    """The corrections that a load applied, each as it was in force then."""
+    return (
+        connection.cursor(row_factory=class_row(Correction))
+        .execute(
+            "select correction_id, key, label, expect, value, owner_ja, reason_ja, true as active"
+            " from ops.correction join ops.correction_use as u using (correction_id)"
+            " where u.load_id = %s and u.outcome = 'applied' order by correction_id",
+            [load_id],
+        )
+        .fetchall()
+    )
+
+
 def note_uses(connection: psycopg.Connection, load_id: int, uses: list[Use]) -> None:
     """Write down what a load's file said to each correction (again: an earlier try is replaced)."""
     connection.execute("delete from ops.correction_use where load_id = %s", [load_id])

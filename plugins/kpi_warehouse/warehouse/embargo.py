@@ -55,9 +55,10 @@ def is_delayed(connection: psycopg.Connection, contract: Contract, known_from: s
     if contract.embargo is not None:
         return True
     row = connection.execute(
-        sql.SQL("select exists (select from ops.embargo where feed = %s and public_from > {})").format(
-            known_from
-        ),
+        sql.SQL(
+            "select exists (select from ops.embargo as e join ops.load as l using (load_id) where e.feed = %s"
+            " and e.public_from > {known_from} and coalesce(l.published_at, l.opened_at) <= {known_from})"
+        ).format(known_from=known_from),
         [contract.feed],
     ).fetchone()
     return bool(row and row[0])

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import pairwise
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -184,6 +185,47 @@ def give_way(
     return overtaken, len(rows) - len(overtaken)
 
 
+def older_rows(
+    connection: psycopg.Connection, contract: Contract, load_id: int
+) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Staged rows that differ from the current ones although those were read later: period, the staged row, the current one."""
+    connection.rollback()
+    give_way(connection, contract, load_id)
+    later = (
+        "exists (select from ops.load_period as p where p.load_id = {load}"
+        " and p.overtaken and (p.period, p.period_end) = ({ends}))"
+        if covers_whole_periods(contract)
+        else "theirs.read_at > mine.read_at"
+    )
+    start, end = contract.period_names
+    rows = connection.execute(
+        sql.SQL(
+            "select c.{start}::text, to_jsonb(c), to_jsonb(r) from {stage} as c join {raw} as r"
+            " on r.known_to = 'infinity' and {same_key} and not ({same_said})"
+            " join ops.load as theirs on theirs.load_id = r.load_id join ops.load as mine on mine.load_id = {load}"
+            " where c.held_by is null and " + later + " order by {key}"
+        ).format(
+            start=sql.Identifier(start),
+            ends=sql.SQL("c.{}, c.{}").format(sql.Identifier(start), sql.Identifier(end)),
+            stage=stage_table(contract, load_id),
+            raw=raw_table(contract),
+            same_key=_same_key(contract),
+            same_said=sql.SQL(" and ").join(_same(column) for column in contract.said_columns),
+            load=sql.Literal(load_id),
+            key=names(contract.key_names, "c"),
+        )
+    ).fetchall()
+    connection.rollback()
+    return rows
+
+
+def _same_key(contract: Contract) -> sql.Composable:
+    """Condition that a row `r` of history and a row `c` are about the same thing."""
+    return sql.SQL(" and ").join(
+        sql.SQL("r.{0} = c.{0}").format(sql.Identifier(column)) for column in contract.key_names
+    )
+
+
 def settle_held(
     connection: psycopg.Connection, contract: Contract, load_id: int, *, own: bool = False
 ) -> None:
@@ -251,39 +293,13 @@ def write_history(
     Must run inside the transaction that took `lock_history`. Writes `ops.period_digest` for every period without held
     rows, so that a period with held rows is looked at again next time.
     """
-    raw, stage = raw_table(contract), stage_table(contract, load_id)
-    key = contract.key_names
-    start, end = contract.period_names
     known_from: datetime = connection.execute("select clock_timestamp()").fetchone()[0]  # type: ignore[index]
-    occupied = _exists(
-        connection,
-        sql.SQL("{} as r where {} and known_to = 'infinity'").format(raw, in_periods(contract, "r", periods)),
+    written = write_rows(
+        connection, contract, load_id, periods, held=held, page_borders=page_borders, known_from=known_from
     )
-    parts = {
-        "raw": raw,
-        "stage": stage,
-        "raw_periods": in_periods(contract, "r", periods),
-        "staged_periods": in_periods(contract, "c", periods),
-        "key": names(key),
-        "same_key": sql.SQL(" and ").join(
-            sql.SQL("r.{0} = c.{0}").format(sql.Identifier(column)) for column in key
-        ),
-        "columns": names((*contract.stage_columns, "load_id", "known_from", "public_from")),
-        "staged": names(contract.stage_columns, "c"),
-        "same_said": sql.SQL(" and ").join(_same(column) for column in contract.said_columns),
-        "not_overtaken": sql.SQL("")
-        if covers_whole_periods(contract)
-        else sql.SQL(" and not ") + _read_later(contract, load_id),
-        "load_id": sql.Literal(load_id),
-        "known_from": sql.Literal(known_from),
-        "public_from": embargo.public_from(contract, "c", sql.Literal(known_from)),
-    }
-    if occupied:
-        opened, closed = _write_difference(connection, contract, parts, periods, held=held)
-    else:
-        opened, closed = _write_all(connection, contract, parts, page_borders), 0
-        analyze(connection, raw)
-    embargo.note(connection, contract, parts["load_id"])
+    stage = stage_table(contract, load_id)
+    start, end = contract.period_names
+    embargo.note(connection, contract, sql.Literal(load_id))
     connection.execute(
         sql.SQL(
             "insert into ops.period_digest (feed, period, period_end, rows, digest, load_id)"
@@ -302,10 +318,53 @@ def write_history(
             else sql.SQL(" and ") + _read_later(contract, load_id),
             start=sql.Identifier(start),
             end=sql.Identifier(end),
-            **{k: parts[k] for k in ("load_id", "stage")},
+            load_id=sql.Literal(load_id),
+            stage=stage,
         ),
         [[entry.period for entry in periods], [entry.period_end for entry in periods]],
     )
+    return written
+
+
+def write_rows(
+    connection: psycopg.Connection,
+    contract: Contract,
+    load_id: int,
+    periods: list[PeriodDigest],
+    *,
+    held: bool,
+    page_borders: Sequence[int],
+    known_from: datetime,
+) -> Written:
+    """The part of `write_history` that writes history, known from an instant; the books are left as they are."""
+    raw, stage = raw_table(contract), stage_table(contract, load_id)
+    key = contract.key_names
+    occupied = _exists(
+        connection,
+        sql.SQL("{} as r where {} and known_to = 'infinity'").format(raw, in_periods(contract, "r", periods)),
+    )
+    parts = {
+        "raw": raw,
+        "stage": stage,
+        "raw_periods": in_periods(contract, "r", periods),
+        "staged_periods": in_periods(contract, "c", periods),
+        "key": names(key),
+        "same_key": _same_key(contract),
+        "columns": names((*contract.stage_columns, "load_id", "known_from", "public_from")),
+        "staged": names(contract.stage_columns, "c"),
+        "same_said": sql.SQL(" and ").join(_same(column) for column in contract.said_columns),
+        "not_overtaken": sql.SQL("")
+        if covers_whole_periods(contract)
+        else sql.SQL(" and not ") + _read_later(contract, load_id),
+        "load_id": sql.Literal(load_id),
+        "known_from": sql.Literal(known_from),
+        "public_from": embargo.public_from(contract, "c", sql.Literal(known_from)),
+    }
+    if occupied:
+        opened, closed = _write_difference(connection, contract, parts, periods, held=held)
+    else:
+        opened, closed = _write_all(connection, contract, parts, page_borders), 0
+        analyze(connection, raw)
     return Written(opened, closed, known_from)
 
 
@@ -317,9 +376,7 @@ def _read_later(contract: Contract, load_id: int) -> sql.Composable:
         " and theirs.read_at > mine.read_at)"
     ).format(
         raw=raw_table(contract),
-        same_key=sql.SQL(" and ").join(
-            sql.SQL("r.{0} = c.{0}").format(sql.Identifier(column)) for column in contract.key_names
-        ),
+        same_key=_same_key(contract),
         load=sql.Literal(load_id),
     )
 
@@ -390,6 +447,7 @@ def _write_difference(
     away: rows before, plus those opened, minus those closed, must be the rows delivered. A delivery that speaks of its
     own rows alone (`covers: rows`) leaves the others as they are.
     """
+    connection.execute("drop table if exists pg_temp.opening")
     # A merge join would sort both sides; what the hash needs fits into memory.
     connection.execute("set local enable_mergejoin = off")
     connection.execute(

@@ -6,7 +6,7 @@ import psycopg
 from psycopg import sql
 
 from kpi_warehouse.contract import Contract
-from kpi_warehouse.errors import ContractError
+from kpi_warehouse.errors import ContractError, HistoryLost
 
 # Bitemporal bookkeeping beside the contract's own columns. `public_from` and `public_to` stand only where an embargo makes
 # readers see a row later than it was known (`warehouse/embargo.py`).
@@ -49,6 +49,8 @@ def ensure_raw(connection: psycopg.Connection, contract: Contract) -> None:
 
     Raises:
         ContractError: the table exists with other columns; history is never rebuilt silently.
+        HistoryLost: the table is gone or empty although deliveries were accepted. Its incident is then open, and what the
+            caller's transaction had done is rolled back.
     """
     wanted = {column.name: column.sql_type for column in contract.columns}
     found: dict[str, str] = dict(
@@ -74,7 +76,72 @@ def ensure_raw(connection: psycopg.Connection, contract: Contract) -> None:
                 "履歴を保ったまま列を変えるには、移行（warehouse/migrations）を書いてください。",
                 "contract.raw_differs",
             )
-        return
+    if contract.feed in lost_histories(connection, contract.feed):
+        raise report_lost(connection, contract.feed)
+    if not found:
+        create_raw(connection, contract)
+
+
+def lost_histories(connection: psycopg.Connection, feed: str | None = None) -> list[str]:
+    """Feeds (or this one, if it is) of which rows were accepted and whose history table is gone or empty."""
+    accepted = connection.execute(
+        "select feed, to_regclass(format('raw.%%I', feed)) is null from ops.load"
+        " where published_at is not null and opened_rows > 0 and (%(feed)s::text is null or feed = %(feed)s)"
+        " and exists (select from ops.load_period as p where p.load_id = load.load_id)"
+        " group by feed order by feed",
+        {"feed": feed},
+    ).fetchall()
+    return [
+        name
+        for name, is_gone in accepted
+        if is_gone
+        or connection.execute(
+            sql.SQL("select not exists (select from {})").format(sql.Identifier("raw", name))
+        ).fetchone()
+        == (True,)
+    ]
+
+
+def report_lost(connection: psycopg.Connection, feed: str) -> HistoryLost:
+    """Open the incident of a lost history, in a transaction of its own; returns the error to raise."""
+    message = lost_ja(feed)
+    connection.rollback()
+    with connection.transaction():
+        connection.execute(
+            "select ops.report_trouble('history_lost', %s, null, 'history.lost', %s)", [feed, message]
+        )
+    return HistoryLost(message, "history.lost")
+
+
+def lost_ja(feed: str) -> str:
+    """What is said of a lost history."""
+    return (
+        f"履歴の表 raw.{feed} がないか空です。受け付けた取込の記録（ops）は残っています。空の表は作り直しません。"
+        f"`kpi rebuild {feed}` で、保存したバイト列から作り直してください。"
+    )
+
+
+def rename_raw(connection: psycopg.Connection, contract: Contract, name: str) -> bool:
+    """Set a feed's history table aside under another name, with its index; False where it is gone or empty."""
+    found = connection.execute("select to_regclass(%s)", [f'raw."{contract.feed}"']).fetchone()
+    if found is None or found[0] is None:
+        return False
+    if contract.feed in lost_histories(connection, contract.feed):
+        connection.execute(sql.SQL("drop table {} cascade").format(raw_table(contract)))
+        return False
+    connection.execute(
+        sql.SQL("alter table {} rename to {}").format(raw_table(contract), sql.Identifier(name))
+    )
+    connection.execute(
+        sql.SQL("alter index if exists {} rename to {}").format(
+            sql.Identifier("raw", current_index(contract)), sql.Identifier(f"{name}_current")
+        )
+    )
+    return True
+
+
+def create_raw(connection: psycopg.Connection, contract: Contract) -> None:
+    """Create `raw.<feed>`, empty, with its index and comments."""
     # `create … if not exists` alone can still collide when two first loads start together.
     connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"raw.{contract.feed}"])
     columns = sql.SQL(", ").join(

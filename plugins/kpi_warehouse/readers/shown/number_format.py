@@ -216,6 +216,8 @@ class NumberFormat:
             typed = f"-{words_before}{digits.strip()}{words_after}"
         else:
             typed = f"{lead}{words_before}{digits.strip()}{words_after}"
+            if not negative and words_before[:1] and words_before[0] in _MINUS:
+                exact = -exact  # a sign that stands before every number is read as one
         more = words_before or words_after or inner or section.percent or section.thousands
         more = more or section.whole > max(len(text_of(abs(Decimal(exact))).partition(".")[0]), 1)
         if not more or section.fraction or section.exponent:

@@ -8,14 +8,12 @@ from html import unescape
 from typing import Any
 
 from kpi_warehouse.readers.grid import Remark, column_letters
+from kpi_warehouse.readers.shown.printed import said_in_print
 from kpi_warehouse.readers.xlsx.tree import Relation, local, parsed, relations_of, text_in
 from kpi_warehouse.readers.zip_parts import ZipParts
 
 _REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})")
 _PRINTED = re.compile(rb"<(?:\w+:)?(?:odd|even|first)(?:Header|Footer)[^>]*>([^<]*)<")
-# Codes of a printed line: its place, font, size and colour, page numbers, dates, names.
-_PRINT_CODE = re.compile(r'&(?:"[^"]*"|K[0-9A-Fa-f]{6}|K\d\d[+-]\d{3}|\d{1,3}|[A-Za-z])')
-_PRINT_PARTS = re.compile(r"&[LCR]")
 _VML_SHAPE = re.compile(rb"<v:(?:shape|rect|roundrect|oval)\b")
 _VML_SHAPE_END = re.compile(rb"</v:(?:shape|rect|roundrect|oval)>")
 _VML_KIND = re.compile(rb'ObjectType="(\w+)"')
@@ -23,18 +21,6 @@ _VML_TEXT = re.compile(rb"<v:textbox\b[^>]*>")
 _VML_ANCHOR = re.compile(rb"<x:Anchor>\s*(\d{1,5})\s*,[^,]*,\s*(\d{1,7})")
 _TAG = re.compile(rb"<[^>]*>")
 _TITLES = ("title",)
-_PAGE_WORDS = (
-    "page",
-    "ページ",
-    "頁",
-    "p.",
-    "page  of",
-    "page of",
-    "ページ /",
-    "ページ/",
-    "/ ページ",
-    "/ページ",
-)
 # Old programs see a thread as a comment that begins with this, in the language of Excel.
 _THREAD_ID = "tc={"
 
@@ -197,8 +183,5 @@ def _printed(sheet: str, xml: bytes) -> list[Remark]:
     if at < 0:
         return []
     for match in _PRINTED.finditer(xml, max(xml.rfind(b"</sheetData>"), 0)):
-        for part in _PRINT_PARTS.split(unescape(match[1].decode("utf-8", "replace"))):
-            text = _PRINT_CODE.sub("", part).strip()
-            if any(letter.isalpha() for letter in text) and text.casefold() not in _PAGE_WORDS:
-                found[text] = None
+        found |= dict.fromkeys(said_in_print(unescape(match[1].decode("utf-8", "replace"))))
     return [Remark("print", text, sheet, None, None) for text in found]

@@ -1,0 +1,1 @@
+"""A feed's history again from its landed bytes, as the books say it came to be."""
