@@ -293,7 +293,7 @@ class TableDraft:
         if before or column.period or column.unit:
             return False
         texts = [cell.text.strip() for cell in column.cells if cell.value is not None]
-        if _counts_up([text for text in texts if text.isdigit()]):
+        if column is self.columns[0] and _counts_up([text for text in texts if text.isdigit()]):
             return True
         if not all(text.isdigit() for text in texts):
             return False
@@ -302,11 +302,11 @@ class TableDraft:
         return any(text.startswith("0") and len(text) > 1 for text in texts)
 
     def _is_years(self, column: Column) -> bool:
-        """A column of bare years, by heading or because every cell is one."""
+        """A column of bare years, year-months or day numbers: by its heading, or because every cell is a year."""
+        if is_word(column.name, PERIOD_HEADINGS):
+            return True
         filled = [cell for cell in column.cells if cell.value is not None]
-        if not all(is_yearish(cell) for cell in filled):
-            return False
-        return is_word(column.name, PERIOD_HEADINGS) or (column is self.columns[0] and len(self.columns) > 1)
+        return column is self.columns[0] and len(self.columns) > 1 and all(map(is_yearish, filled))
 
     def _wide(self, values: list[Column]) -> bool:
         """Whether the headings of the values say periods."""
@@ -314,18 +314,14 @@ class TableDraft:
         return bool(said) and len(said) * 2 >= len(values)
 
     def _periods(self, labels: list[Column], wide: bool) -> list[Column]:
-        """Columns that say the period of their rows; with periods across only such as hold bare months."""
-        found = []
-        for column in labels:
-            if not column.filled or (column.period and wide):
-                continue
-            named = is_word(column.name, PERIOD_HEADINGS)
-            read = column.share(PERIOD)
-            if read >= 0.8 or (named and (read >= 0.5 or self._is_years(column))):
-                if wide and not named:
-                    continue
-                found.append(column)
-        return found[:1] if not wide else []
+        """The column that says the period of the rows; what it holds is for the reader to read or to refuse."""
+        if wide:
+            return []
+        filled = [column for column in labels if column.filled]
+        named = [column for column in filled if is_word(column.name, PERIOD_HEADINGS)]
+        read = [column for column in filled if column.share(PERIOD) >= 0.8 or self._is_years(column)]
+        both = [column for column in named if column in read]
+        return (both or read or named)[:1]
 
     def _year(self, periods: list[Column]) -> str:
         """What a bare year means, as the texts around it suggest."""

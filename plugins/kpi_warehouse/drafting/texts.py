@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from kpi_warehouse.japanese.numbers import read_numbers
 from kpi_warehouse.japanese.periods import Period
+from kpi_warehouse.japanese.signs import take_references
 from kpi_warehouse.japanese.widths import Unreadable, fold, search_key
 from kpi_warehouse.readers.grid import Cell
 from kpi_warehouse.readers.layout_periods import period_of_text
@@ -111,7 +112,7 @@ def is_number(text: str) -> bool:
     if len(text) > 60:
         return False
     try:
-        read_numbers(text)
+        read_numbers(take_references(text)[0])
     except Unreadable:
         return False
     return True

@@ -82,6 +82,8 @@ def _amended(sketch: Sketch, sample: Sample, understood: Understood, blocks: Seq
     for fault in faults:
         if fault.code in _NUMBER:
             changed |= _mark(sketch, sample, fault)
+        elif fault.code == "remark":
+            changed |= _remark(sketch, fault)
         elif fault.code == "brackets":
             changed |= _brackets(sketch, fault)
         elif fault.code == "blank":
@@ -132,6 +134,15 @@ def _add(sketch: Sketch, line: dict[str, str]) -> bool:
     # What states something is looked for before what only explains: no footnote takes a unit line.
     order = ("unit", "as_of", "document_date", "title", "footnote", "ignored")
     sketch.outside.sort(key=lambda each: order.index(each["is"]))
+    return True
+
+
+def _remark(sketch: Sketch, fault: CellFault) -> bool:
+    """A comment or a text box that may change what numbers mean becomes a line of the layout, for somebody to judge."""
+    text = " ".join(fault.found.split())
+    if not text or not _add(sketch, line_for(text, above=False)):
+        return False
+    sketch.ask(f"{fault.label}「{text[:30]}」が値の読み方（速報・暫定・単位など）を変えないか。")
     return True
 
 

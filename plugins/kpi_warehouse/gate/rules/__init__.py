@@ -17,7 +17,7 @@ from kpi_warehouse.gate.rules.kpi_sheet import RULES as KPI_SHEET
 from kpi_warehouse.gate.rules.named_rule import NamedRule, rule_of
 from kpi_warehouse.gate.rules.order import NeverFalls
 from kpi_warehouse.gate.rules.other_period import CopyOfOtherPeriod, SameAsOtherPeriod
-from kpi_warehouse.gate.rules.presence import EmptyPeriod, NotAfterToday
+from kpi_warehouse.gate.rules.presence import EmptyPeriod, NotAfterToday, PartsKeepComing
 from kpi_warehouse.gate.rules.revisions import NumberBecomesMark, RevisionSize
 from kpi_warehouse.gate.rules.units import UnitSlip
 from kpi_warehouse.gate.rules.whole_and_parts import ShareWithin, SumsWith
@@ -33,6 +33,7 @@ NAMED: dict[str, type[NamedRule]] = {
         NeverFalls,
         NotAfterToday,
         NumberBecomesMark,
+        PartsKeepComing,
         RevisionSize,
         SameAsOtherPeriod,
         ShareWithin,

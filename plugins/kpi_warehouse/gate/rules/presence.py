@@ -9,7 +9,7 @@ from pydantic import Field
 
 from kpi_warehouse import clock
 from kpi_warehouse.contract import Contract, EstatSource, Scope
-from kpi_warehouse.gate.rules.named_rule import Row, SliceRule, period_ja
+from kpi_warehouse.gate.rules.named_rule import NamedRule, Row, SliceRule, period_ja
 
 
 class NotAfterToday(SliceRule):
@@ -46,6 +46,58 @@ class NotAfterToday(SliceRule):
     def finding_ja(self, contract: Contract, row: Row) -> str:
         waits = f"（終わって {self.days} 日たつ前）" if self.days else ""
         return f"{period_ja(row)} はまだ終わっていない{waits}のに、実績の数値がある"
+
+
+class PartsKeepComing(NamedRule):
+    """What a table is split by does not get less: each part has as many cells as in the period before.
+
+    A source that has given men and women, or Japanese and foreigners, and gives the total alone has another definition than it says.
+
+    Args:
+        by: key columns whose codes are the parts.
+    """
+
+    name: ClassVar[str] = "parts_keep_coming"
+    likely_ja: ClassVar[tuple[str, str]] = (
+        "内訳の一部が抜けたまま公表または取得された",
+        "提供元が内訳の公表をやめた",
+    )
+
+    by: list[str] = Field(min_length=1)
+
+    def check(self, contract: Contract) -> None:
+        keys = [column.name for column in contract.axes]
+        if unknown := [name for name in self.by if name not in keys]:
+            raise ValueError(f"by の {'、'.join(unknown)}：コード表のあるキー列（{'、'.join(keys)}）")
+
+    def query(self, contract: Contract) -> str:
+        period, by = contract.period.name, ", ".join(self.by)
+        same = " and ".join(f"d.{name} = k.{name}" for name in self.by)
+        return (
+            f"with delivered as (select {period}, {by}, count(*) as cells from {{staged}} group by {period}, {by}),"
+            # Of the history only the period before the first that is delivered is looked at.
+            f" accepted as (select {period}, {by}, count(*) as cells from {{history}} as a where {period} ="
+            f" (select max({period}) from {{history}} as b where {period} < (select min({period}) from delivered))"
+            f" group by {period}, {by}), known as (select * from delivered union all select * from accepted),"
+            f" followed as (select {period}, lag({period}) over (order by {period}) as before"
+            f" from (select distinct {period} from known) as p)"
+            f" select f.{period}, {', '.join(f'k.{name}' for name in self.by)}, coalesce(d.cells, 0) as cells, k.cells as before"
+            f" from followed as f join known as k on k.{period} = f.before"
+            f" left join delivered as d on d.{period} = f.{period} and {same}"
+            f" where exists (select 1 from delivered as x where x.{period} = f.{period})"
+            f" and coalesce(d.cells, 0) < k.cells order by f.{period}, k.cells - coalesce(d.cells, 0) desc"
+        )
+
+    def finding_ja(self, contract: Contract, row: Row) -> str:
+        said = [
+            str(column.codes.get(row[column.name], row[column.name]))
+            for column in contract.axes
+            if column.name in self.by
+        ]
+        return (
+            f"{row[contract.period.name]:%Y-%m} の {'・'.join(said)} が {row['cells']:,} セルしかない"
+            f"（前の期間は {row['before']:,} セル）"
+        )
 
 
 class EmptyPeriod(SliceRule):
