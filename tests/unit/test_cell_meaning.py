@@ -70,7 +70,16 @@ def test_a_character_that_marks_is_not_folded(mark: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "sign"),
-    [("234①", "①"), ("234²", "²"), ("234⑴", "⑴"), ("234 ¹⁾", "¹"), ("２３４㉑", "㉑"), ("234†", "†")],
+    [
+        ("234①", "①"),
+        ("234²", "²"),
+        ("234⑴", "⑴"),
+        ("234 ¹⁾", "¹"),
+        ("２３４㉑", "㉑"),
+        ("a) 234", "a"),
+        ("234ｂ）", "b"),
+        ("234†", "†"),
+    ],
 )
 def test_a_sign_behind_a_number_is_a_footnote(content: str, sign: str) -> None:
     reading = one(content, made=ONE)

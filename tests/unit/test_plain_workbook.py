@@ -12,6 +12,8 @@ import pytest
 import workbook_files as files
 from hypothesis import given
 from hypothesis import strategies as st
+from openpyxl.comments import Comment
+from openpyxl.styles import Font
 from plain_reading import (
     AGES,
     AREAS,
@@ -93,7 +95,19 @@ def test_workbooks_are_read_alike(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil", ["hidden_row", "hidden_column", "formula", "merged", "second_sheet", "error"]
+    "spoil",
+    [
+        "hidden_row",
+        "hidden_column",
+        "formula",
+        "merged",
+        "second_sheet",
+        "error",
+        "percent",
+        "words",
+        "struck",
+        "comment",
+    ],
 )
 def test_a_sheet_with_more_than_values_is_left_to_the_engine(spoil: str) -> None:
     def fill(sheet: Any) -> None:
@@ -112,6 +126,14 @@ def test_a_sheet_with_more_than_values_is_left_to_the_engine(spoil: str) -> None
                 sheet.parent.create_sheet("控え")["A1"] = "古い値"
             case "error":
                 sheet["E3"] = "#N/A"
+            case "percent":
+                sheet["E3"].number_format = "0.0%"
+            case "words":
+                sheet["E3"].number_format = '0"千人"'
+            case "struck":
+                sheet["A3"].font = Font(strike=True)
+            case "comment":
+                sheet["E3"].comment = Comment("速報値", "課")
             case _:
                 pass
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from kpi_warehouse.drafting import document
+from kpi_warehouse.drafting.columns import columns_of
 from kpi_warehouse.drafting.outside import period_in, units_in, with_period
-from kpi_warehouse.drafting.roles import TableDraft, columns_of
+from kpi_warehouse.drafting.roles import TableDraft
 from kpi_warehouse.drafting.shapes import Block, Shape
 from kpi_warehouse.drafting.sketch import GrammarError, Sketch
 from kpi_warehouse.drafting.texts import FIGURE, MARK, SOME_YEAR

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kpi_warehouse.drafting.columns import columns_of
 from kpi_warehouse.drafting.outside import line_for
 from kpi_warehouse.drafting.shapes import Block
 from kpi_warehouse.drafting.sketch import MOST_LABELS, Sketch
@@ -254,8 +255,6 @@ def _another_axis(sketch: Sketch, blocks: Sequence[Block]) -> bool:
 
 
 def _labels_below(heading: list[str], blocks: Sequence[Block]) -> list[str]:
-    from kpi_warehouse.drafting.roles import columns_of
-
     labels: dict[str, None] = {}
     for block in blocks:
         for column in columns_of(block):

@@ -23,9 +23,11 @@ _AT_END = re.compile(
 )
 _ONE_AT_END = re.compile(rf"[{_CIRCLED}†‡§]|[{_RAISED}]+")
 _AT_START = re.compile(
-    rf"\s*(?:{NAMED.pattern}|([{_CIRCLED}†‡§]|[⁽(（]?[{_RAISED}]+[⁾)）]?|注(?=[\s:：)）.．])|[(（]?[0-9０-９]{{1,2}}(?=[)）]))[)）.．:：]?)"
+    rf"\s*(?:{NAMED.pattern}|([{_CIRCLED}†‡§]|[⁽(（]?[{_RAISED}]+[⁾)）]?|注(?=[\s:：)）.．])|[(（]?[0-9０-９]{{1,2}}(?=[)）])|[(（]?[a-zａ-ｚ](?=[)）]))[)）.．:：]?)"
 )
-_HINT = re.compile(rf"[※注*＊†‡§{_CIRCLED}{_RAISED}]")
+# a) 202 and 202 b): a letter with a bracket at a number.
+_LETTERED = re.compile(r"^\(?(?P<before>[a-z])\) ?(?=[-+▲△]?[0-9])|(?<=[0-9]) ?\(?(?P<behind>[a-z])\)$")
+_HINT = re.compile(rf"[※注*＊†‡§{_CIRCLED}{_RAISED}]|[a-z]\)")
 
 
 def take_references(text: str, *, at_end: bool = True) -> tuple[str, tuple[str, ...]]:
@@ -37,6 +39,10 @@ def take_references(text: str, *, at_end: bool = True) -> tuple[str, tuple[str, 
     if _HINT.search(text) is None:
         return text, ()
     rest, ends = take_marks(text) if at_end else (text, ())
+    lettered = _LETTERED.search(rest)
+    if lettered is not None:
+        rest = rest[: lettered.start()] + rest[lettered.end() :]
+        ends = (*ends, lettered["before"] or lettered["behind"])
     found = tuple("".join(fold(each).split()) for each in NAMED.findall(rest))
     return (NAMED.sub(" ", rest).strip() if found else rest, (*found, *ends))
 

@@ -17,6 +17,7 @@ from kpi_warehouse.readers.grid import Cell, Value, column_letters, number_and_t
 from kpi_warehouse.readers.layout_values import PLAIN
 from kpi_warehouse.readers.plain_block import Labels, NotPlain, Numbers, arrow_numbers, arrow_texts
 from kpi_warehouse.readers.sheet_marks import SheetMarks
+from kpi_warehouse.readers.shown.number_format import Says
 from kpi_warehouse.readers.workbook import OpenedWorkbook, cell_of
 
 # Rows of a block.
@@ -56,7 +57,13 @@ class PlainBook:
 
 
 def _says_more(marks: SheetMarks) -> bool:
-    return bool(marks.hidden_rows or marks.hidden_columns or marks.formulas or marks.errors or marks.merges)
+    """Whether cells of a sheet say more than their stored values, or other texts are on it."""
+    beside = marks.hidden_rows or marks.hidden_columns or marks.formulas or marks.errors or marks.merges
+    return bool(
+        beside
+        or marks.show_more
+        or any(style.says_of_zero is not Says.NO_MORE for style in set(marks.styles.values()))
+    )
 
 
 class _BookBlock:
