@@ -281,7 +281,7 @@ def life(
 
 
 def test_a_few_months_with_faults_and_kills_end_as_the_oracle_says(life: Life) -> None:
-    live(life, 3)
+    live(life, 2)
 
 
 @pytest.mark.nightly
