@@ -39,6 +39,8 @@ SQL_TYPES = {
     "number": ("numeric",),
     "boolean": ("boolean",),
 }
+# Words that stand in the place of a feed in commands (`kpi load undo`).
+TAKEN_NAMES = ("undo",)
 SEVERITIES = ("critical", "question", "warning", "info")
 SCOPES = ("table", "rows")
 FORMATS = ("workbook", "delimited", "json")
@@ -106,6 +108,8 @@ class _Document:
         feed = document["id"]
         if not _NAME.fullmatch(feed):
             file.fault(("id",), feed, "小文字の英数字と _ からなる名前")
+        if feed in TAKEN_NAMES:
+            file.fault(("id",), feed, f"コマンドの言葉でない名前（{'、'.join(TAKEN_NAMES)} 以外）")
         if file.path.name != f"{feed}.odcs.yaml":
             file.fault(("id",), feed, f"ファイル名と同じ id（{file.path.name.removesuffix('.odcs.yaml')}）")
         for key, expected in (

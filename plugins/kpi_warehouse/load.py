@@ -83,6 +83,15 @@ class Published:
     overtaken: tuple[date, ...] = ()
 
 
+@dataclass(frozen=True)
+class Filled:
+    """What a stage table was filled with; the periods are those of a file, which alone tells them by its rows."""
+
+    rows: int
+    period_from: date | None = None
+    period_to: date | None = None
+
+
 def feeds() -> tuple[Contract, ...]:
     """Every feed whose contract is in force; drafts are not loaded."""
     return tuple(contract for contract in contracts(settings().contracts) if contract.status == "active")
@@ -248,37 +257,51 @@ def stage(load_id: int) -> int:
 def _stage(connection: psycopg.Connection, load: dict[str, Any]) -> int:
     load_id, contract = load["load_id"], contract_of(load["feed"])
     with step(load_id, "stage", connection) as current:
-        pages = (
-            current.connection.cursor(row_factory=class_row(LandedPage))
-            .execute(
-                "select p.page, p.sha256, l.content_encoding from ops.load_page as p"
-                " join ops.landed as l using (sha256) where p.load_id = %s order by p.page",
-                [load_id],
-            )
-            .fetchall()
-        )
-        create_stage(current.connection, contract, load_id)
         current.update(verdict=None, staged_rows=None)
-        current.connection.commit()
-        if isinstance(contract.source, EstatSource):
-            cycle = contract.source.cycle
-            periods = cycle.between(load["period_from"], load["period_to"])
-            rows = stage_pages(contract, load_id, periods, pages, settings().stage_processes)
-        else:
+        try:
+            staged = fill_stage(current, contract, load)
+        except GateRejected as error:
             from kpi_warehouse.file_outcome import sent_back
-            from kpi_warehouse.readers.file_rows import stage_file
-            from kpi_warehouse.sources.file_delivery import file_name_of
 
-            body = Landing(settings().landing_url).get(pages[0].sha256)
-            try:
-                staged = stage_file(current.connection, contract, load_id, body, file_name_of(load_id))
-            except GateRejected as error:
-                raise sent_back(current, contract, error) from None
-            rows = staged.rows
+            raise sent_back(current, contract, error) from None
+        current.update(state="staged", staged_rows=staged.rows)
+        if staged.period_from is not None:
             current.update(period_from=staged.period_from, period_to=staged.period_to)
-        current.update(state="staged", staged_rows=rows)
-        current.detail = {"rows": rows, "pages": len(pages)}
-    return rows
+    return staged.rows
+
+
+def fill_stage(current: Step, contract: Contract, load: dict[str, Any]) -> Filled:
+    """Make the stage table of a load from its landed bytes; nothing else of the load changes.
+
+    Raises:
+        UnreadableValue: a page holds what the contract does not know.
+        GateRejected: a file cannot be read as the contract says.
+    """
+    load_id = load["load_id"]
+    pages = (
+        current.connection.cursor(row_factory=class_row(LandedPage))
+        .execute(
+            "select p.page, p.sha256, l.content_encoding from ops.load_page as p"
+            " join ops.landed as l using (sha256) where p.load_id = %s order by p.page",
+            [load_id],
+        )
+        .fetchall()
+    )
+    create_stage(current.connection, contract, load_id)
+    current.connection.commit()
+    if isinstance(contract.source, EstatSource):
+        cycle = contract.source.cycle
+        periods = cycle.between(load["period_from"], load["period_to"])
+        filled = Filled(stage_pages(contract, load_id, periods, pages, settings().stage_processes))
+    else:
+        from kpi_warehouse.readers.file_rows import stage_file
+        from kpi_warehouse.sources.file_delivery import file_name_of
+
+        body = Landing(settings().landing_url).get(pages[0].sha256)
+        staged = stage_file(current.connection, contract, load_id, body, file_name_of(load_id))
+        filled = Filled(staged.rows, staged.period_from, staged.period_to)
+    current.detail = {"rows": filled.rows, "pages": len(pages)}
+    return filled
 
 
 def gate(load_id: int) -> Verdict:
@@ -294,7 +317,7 @@ def gate(load_id: int) -> Verdict:
             raise GateAsked(load["error_ja"], "gate.asked")
         if load["state"] in SETTLED:
             return Verdict(load["verdict"], [], load["held_rows"] or 0)
-        if not _stage_intact(connection, load, contract):
+        if not stage_intact(connection, load, contract):
             _stage(connection, load)
         return _gate(connection, contract, load_id)
 
@@ -310,11 +333,11 @@ def _gate(connection: psycopg.Connection, contract: Contract, load_id: int) -> V
             current.connection,
             contract,
             load_id,
-            asked=_periods_asked(current.connection, contract, load),
+            asked=periods_asked(current.connection, contract, load),
             declared_rows=load["declared_rows"],
             staged_rows=load["staged_rows"],
         )
-        _record_periods(current, periods)
+        record_periods(current, periods)
         record(current.connection, contract, load_id, verdict)
         current.detail = {
             "broken": [finding.expectation for finding in verdict.broken],
@@ -359,7 +382,7 @@ def _ask(current: Step, contract: Contract, verdict: Verdict) -> GateAsked:
     return GateAsked(text, "gate.asked")
 
 
-def _periods_asked(connection: psycopg.Connection, contract: Contract, load: dict[str, Any]) -> list[date]:
+def periods_asked(connection: psycopg.Connection, contract: Contract, load: dict[str, Any]) -> list[date]:
     """The periods that must be in a delivery of e-Stat: of months every one, of longer periods those accepted before."""
     if not isinstance(contract.source, EstatSource):
         return []
@@ -369,7 +392,7 @@ def _periods_asked(connection: psycopg.Connection, contract: Contract, load: dic
     return sorted(each for each in accepted_periods(connection, contract) if first <= each <= last)
 
 
-def _stage_intact(connection: psycopg.Connection, load: dict[str, Any], contract: Contract) -> bool:
+def stage_intact(connection: psycopg.Connection, load: dict[str, Any], contract: Contract) -> bool:
     """A stage table is unlogged: a crash of the server empties it. Landing still has the bytes, so it can be made again."""
     try:
         found = connection.execute(
@@ -396,7 +419,7 @@ def _forget_held(current: Step, contract: Contract) -> None:
     )
 
 
-def _record_periods(current: Step, periods: list[PeriodDigest]) -> None:
+def record_periods(current: Step, periods: list[PeriodDigest]) -> None:
     current.connection.execute("delete from ops.load_period where load_id = %s", [current.load_id])
     with current.connection.cursor() as cursor:
         cursor.executemany(
@@ -429,10 +452,24 @@ def publish(load_id: int) -> Published:
             raise KpiError(
                 f"取込番号 {load_id} は検査を通っていません（状態：{load['state']}）。", "load.not_gated"
             )
-        if not _stage_intact(connection, load, contract):
+        if not stage_intact(connection, load, contract):
             _stage(connection, load)
             _gate(connection, contract, load_id)
+        elif _not_judged(connection, contract, load_id):
+            _gate(connection, contract, load_id)
         return _publish(connection, contract, load_id)
+
+
+def _not_judged(connection: psycopg.Connection, contract: Contract, load_id: int) -> bool:
+    """Whether a period that said nothing new when the load was judged would be written now: another load was accepted or taken
+    back since, and what the rules say of it is not known."""
+    changed = changed_periods(connection, contract, load_id)
+    row = connection.execute(
+        "select exists (select from ops.load_period where load_id = %s and not changed"
+        " and (period, period_end) in (select * from unnest(%s::date[], %s::date[])))",
+        [load_id, [entry.period for entry in changed], [entry.period_end for entry in changed]],
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _publish(connection: psycopg.Connection, contract: Contract, load_id: int) -> Published:
@@ -445,34 +482,67 @@ def _publish(connection: psycopg.Connection, contract: Contract, load_id: int) -
             settle_held(current.connection, contract, load_id, own=True)
         if overtaken and not left:
             return _superseded(current, contract, overtaken)
-        changed = changed_periods(current.connection, contract, load_id)
-        opened = closed = 0
-        known_from = None
-        if changed:
-            written = write_history(
-                current.connection,
-                contract,
-                load_id,
-                changed,
-                held=bool(load["held_rows"]),
-                page_borders=page_borders(current.connection, load_id),
+        if _not_judged(current.connection, contract, load_id):
+            raise LoadConflict(
+                f"取込番号 {load_id} を検査したあとに、同じフィードの履歴が変わりました。もう一度実行すると、検査からやり直します。",
+                "load.history_moved",
             )
-            opened, closed, known_from = written.opened, written.closed, written.known_from
-        settle_held(current.connection, contract, load_id)
-        supersede_questions(current.connection, contract, load_id)
-        ended = settle_corrections(current.connection, load_id)
-        state = "published" if opened or closed else "unchanged"
-        current.update(state=state, opened_rows=opened, closed_rows=closed, published_at=known_from)
-        current.connection.execute(
-            "update ops.load set finished_at = clock_timestamp() where load_id = %s", [load_id]
-        )
-        drop_stage(current.connection, contract, load_id)
-        current.outcome = state
-        current.detail |= {"opened_rows": opened, "closed_rows": closed}
-        if not isinstance(contract.source, EstatSource):
-            from kpi_warehouse.file_outcome import taken
+        changed = changed_periods(current.connection, contract, load_id)
+        return accept(current, contract, load, changed, overtaken=overtaken)
 
-            taken(current, load["held_rows"] or 0, state, ended)
+
+def accept(
+    current: Step,
+    contract: Contract,
+    load: dict[str, Any],
+    changed: list[PeriodDigest],
+    *,
+    overtaken: tuple[date, ...] = (),
+    verdict: str | None = None,
+) -> Published:
+    """Make these periods of a load current, and end the load and its file; in the transaction that took `lock_history`.
+
+    Args:
+        verdict: what the load's verdict becomes; None where it stays.
+    """
+    load_id = current.load_id
+    opened = closed = 0
+    known_from = None
+    if changed:
+        written = write_history(
+            current.connection,
+            contract,
+            load_id,
+            changed,
+            held=bool(load["held_rows"]),
+            page_borders=page_borders(current.connection, load_id),
+        )
+        opened, closed, known_from = written.opened, written.closed, written.known_from
+    settle_held(current.connection, contract, load_id)
+    supersede_questions(current.connection, contract, load_id)
+    ended = settle_corrections(current.connection, load_id)
+    state = "published" if opened or closed else "unchanged"
+    current.update(
+        state=state,
+        verdict=verdict or load["verdict"],
+        opened_rows=opened,
+        closed_rows=closed,
+        published_at=known_from,
+        error_code=None,
+        error_ja=None,
+    )
+    current.connection.execute(
+        "update ops.load set finished_at = coalesce(case when verdict = 'released' then finished_at end, clock_timestamp())"
+        " where load_id = %s",
+        [load_id],
+    )
+    drop_stage(current.connection, contract, load_id)
+    current.outcome = state
+    current.detail |= {"opened_rows": opened, "closed_rows": closed}
+    if not isinstance(contract.source, EstatSource):
+        from kpi_warehouse.file_outcome import taken
+
+        taken(current, load["held_rows"] or 0, state, ended)
     return Published(load_id, state, opened, closed, load["held_rows"] or 0, overtaken)
 
 

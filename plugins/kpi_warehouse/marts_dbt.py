@@ -191,8 +191,11 @@ def docs_page(schema: str) -> str:
 
 
 def _scratch() -> tempfile.TemporaryDirectory[str]:
-    """Artifacts of a run are neither shared between processes nor kept: what matters of them goes to `ops`."""
-    return tempfile.TemporaryDirectory(prefix="kpi-dbt-")
+    """Artifacts of a run are neither shared between processes nor kept: what matters of them goes to `ops`.
+
+    A file that a thread of dbt still writes while the folder goes away costs no build.
+    """
+    return tempfile.TemporaryDirectory(prefix="kpi-dbt-", ignore_cleanup_errors=True)
 
 
 def _dbt(scratch: str, *command: str, project: Manifest | None = None) -> dbtRunnerResult:

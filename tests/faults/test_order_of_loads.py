@@ -72,7 +72,7 @@ def test_a_load_that_two_publish_at_once_keeps_its_place_in_the_book(
 ) -> None:
     load_id = gated()
     looked, go_on = Event(), Event()
-    main, intact = get_ident(), load._stage_intact
+    main, intact = get_ident(), load.stage_intact
 
     def slowly(*arguments: Any) -> bool:
         found = intact(*arguments)
@@ -81,7 +81,7 @@ def test_a_load_that_two_publish_at_once_keeps_its_place_in_the_book(
             assert go_on.wait(30)
         return found
 
-    monkeypatch.setattr(load, "_stage_intact", slowly)
+    monkeypatch.setattr(load, "stage_intact", slowly)
     with ThreadPoolExecutor(1) as pool:
         zombie = pool.submit(load.publish, load_id)
         assert looked.wait(30)

@@ -73,6 +73,7 @@ def ods_of(cells: str, styles: str = "", shapes: str = "", settings: str = "") -
             ("style", "style"),
             ("number", "datastyle"),
             ("draw", "drawing"),
+            ("fo", "xsl-fo-compatible"),
         )
     )
     content = (
@@ -163,6 +164,63 @@ def test_a_format_of_its_own_for_negative_numbers_gives_the_sign(value: int, tex
     ):
         assert cell.text == text
         assert (cell.seen.exact if cell.seen else cell.value) == value
+
+
+@pytest.mark.parametrize(("value", "text"), [(0, "-"), (5, "5"), (-5, "-5")])
+def test_the_format_of_accounts_shows_a_dash_for_nothing(value: int, text: str) -> None:
+    """LibreOffice writes four sections: three conditions, and what is left for texts."""
+    maps = "".join(
+        f'<style:map style:condition="value(){sign}0" style:apply-style-name="P{at}"/>'
+        for at, sign in enumerate(("&gt;", "&lt;", "="))
+    )
+    dash = f"{TEXT.format(' ')}<number:fill-character> </number:fill-character>{TEXT.format('-')}"
+    style = (
+        f'<number:number-style style:name="P0">{GROUPED}</number:number-style>'
+        f'<number:number-style style:name="P1">{TEXT.format("-")}{GROUPED}</number:number-style>'
+        f'<number:number-style style:name="P2">{dash}</number:number-style>'
+        f'<number:text-style style:name="N1"><number:text-content/>{maps}</number:text-style>'
+        '<style:style style:name="ce1" style:family="table-cell" style:data-style-name="N1"/>'
+    )
+    code = '_ * #,##0_ ;_ * \\-#,##0_ ;_ * "-"_ ;_ @_ '
+    for cell in (
+        first(xlsx_with(code, value)),
+        first(xls_with(code, value), "xls"),
+        first(ods_of(number_cell(value, "ce1"), style), "ods"),
+    ):
+        assert (cell.value, cell.text, cell.seen) == (value, text, None)
+
+
+def test_words_among_the_digits_of_a_format_stand_where_they_are_shown() -> None:
+    digits = (
+        '<number:number number:decimal-places="0" number:min-integer-digits="6">'
+        '<number:embedded-text number:position="2">年</number:embedded-text></number:number>'
+    )
+    for cell in (
+        first(xlsx_with('0000"年"00"月"', 202404)),
+        first(xls_with('0000"年"00"月"', 202404), "xls"),
+        first(ods_with(("number", digits + TEXT.format("月")), 202404), "ods"),
+    ):
+        assert cell.value == cell.text == "2024年04月"
+
+
+@pytest.mark.parametrize(
+    ("colour", "doubted"), [("", True), ('<style:text-properties fo:color="#ff0000"/>', False)]
+)
+def test_red_digits_are_a_minus_and_digits_without_any_sign_are_doubted(colour: str, doubted: bool) -> None:
+    maps = '<style:map style:condition="value()&gt;=0" style:apply-style-name="P0"/>'
+    style = (
+        f'<number:number-style style:name="P0">{GROUPED}</number:number-style>'
+        f'<number:number-style style:name="N1">{colour}{GROUPED}{maps}</number:number-style>'
+        '<style:style style:name="ce1" style:family="table-cell" style:data-style-name="N1"/>'
+    )
+    code = "#,##0;#,##0" if doubted else "#,##0;[Red]#,##0"
+    for cell in (
+        first(xlsx_with(code, -5)),
+        first(xls_with(code, -5), "xls"),
+        first(ods_of(number_cell(-5, "ce1"), style), "ods"),
+    ):
+        assert (cell.value, cell.text) == (-5, "5")
+        assert (cell.seen is not None and cell.seen.doubt is not None) is doubted
 
 
 def test_a_percentage_without_a_style_is_one_all_the_same() -> None:

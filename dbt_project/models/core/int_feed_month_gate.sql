@@ -30,7 +30,8 @@ load_months as (
 
 ),
 
--- Until it is answered, a question is about the months that were shown before, whatever came of other deliveries.
+-- Until it is answered, a question is about the months that were shown before,
+-- whatever came of other deliveries.
 open_question as (
 
     select distinct

@@ -225,13 +225,14 @@ def _overdue(connection: psycopg.Connection) -> Iterator[Trouble]:
 def _marts_stale(connection: psycopg.Connection) -> Iterator[Trouble]:
     """Publications that no build has taken up in time."""
     row = connection.execute(
-        "select max(published_at) from ops.load where state = 'published' and published_at > coalesce(("
+        "select max(changed_at) from (select published_at from ops.load where state = 'published'"
+        " union all select undone_at from ops.undo) as history (changed_at) where changed_at > coalesce(("
         "select max(started_at) from ops.build where state = 'published' and as_of is null), '-infinity')"
-        " and published_at < clock_timestamp() - make_interval(mins => %s)",
+        " and changed_at < clock_timestamp() - make_interval(mins => %s)",
         [MARTS_LATE_MINUTES],
     ).fetchone()
     if row and row[0]:
-        told = f"{row[0]:%Y-%m-%d %H:%M} に公表した取込が、{MARTS_LATE_MINUTES} 分を過ぎてもマートに入っていません。"
+        told = f"{row[0]:%Y-%m-%d %H:%M} に公表した（または取り消した）取込が、{MARTS_LATE_MINUTES} 分を過ぎてもマートに入っていません。"
         yield Trouble("marts_stale", told, code="marts.stale")
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from kpi_warehouse.replay import Change, Replayed
     from kpi_warehouse.warehouse.deliveries import Delivery
 
+# The word in the place of a feed that takes a publication back; no feed may have this name.
+UNDO = "undo"
 # The judgements that are one; every other code is a state, shown without colour.
 COLOURS = {"maintained": "green", "achieved": "green", "on_track": "green", "behind": "red", "missed": "red"}
 
@@ -46,11 +48,15 @@ def instant(text: str | None) -> datetime | None:
 
 
 @app.command(
-    epilog="例：`kpi load estat_migration_monthly --period 2024-09`　`kpi load estat_migration_monthly --since 2018-01 --force`"
+    epilog="例：`kpi load estat_migration_monthly --period 2024-09`　`kpi load estat_migration_monthly --since 2018-01 --force`　"
+    "`kpi load undo 12 --reason '10月分が11月分として届いていた（地域振興課に確認）'`"
 )
 @reported
 def load(
-    feed: Annotated[str, typer.Argument(help="フィード名（`kpi feed list`）")],
+    feed: Annotated[str, typer.Argument(help="フィード名（`kpi feed list`）。公表を取り消すときは `undo`")],
+    taken_back: Annotated[
+        int | None, typer.Argument(metavar="[LOAD]", help="`undo` のとき、取り消す取込番号")
+    ] = None,
     period: Annotated[
         str | None, typer.Option(help="対象期間（月は YYYY-MM、年は YYYY）。省くと提供元の最新")
     ] = None,
@@ -61,10 +67,21 @@ def load(
     file: Annotated[
         Path | None, typer.Option("--file", help="課のファイル。受付フォルダーに入れてから取り込む")
     ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="`undo` のとき、取り消す理由。記録に残る")
+    ] = None,
+    build: Annotated[bool, typer.Option("--build/--no-build", help="`undo` のあと、マートを作り直す")] = True,
 ) -> None:
-    """フィードを取り込む（fetch → stage → gate → publish）。"""
+    """フィードを取り込む（fetch → stage → gate → publish）。`kpi load undo LOAD --reason` は公表した取込を取り消す。"""
     from kpi_warehouse import load as verbs
 
+    if feed == UNDO:
+        if taken_back is None or reason is None or period or since or file or force:
+            wrong_usage("取消しは `kpi load undo 取込番号 --reason '理由'` です。")
+        _undo(taken_back, reason, build=build)
+        return
+    if taken_back is not None or reason is not None:
+        wrong_usage("取込番号と --reason は `kpi load undo 取込番号 --reason '理由'` のときだけです。")
     for named in (period, since):
         if named is not None and verbs.period_of(feed, named) is None:
             wrong_usage(f"対象期間「{named}」を読めません。例：2024-09、年次の表なら 2024")
@@ -74,6 +91,34 @@ def load(
         _load_file(feed, file)
         return
     _load_next(feed, period, since=since, force=force)
+
+
+def _undo(load_id: int, reason: str, *, build: bool) -> None:
+    from kpi_warehouse.decisions.undo import undo
+
+    done = undo(load_id, reason)
+    if not done.is_new:
+        out.print(f"取込番号 {load_id} の公表は、すでに取り消されています。", highlight=False)
+        return
+    out.print(
+        f"undo     取込番号 {load_id} の公表を取り消しました：閉じた行 {done.closed_rows:,}、前の値に戻した行 {done.restored_rows:,}",
+        highlight=False,
+    )
+    if done.kept_loads:
+        kept = "、".join(str(number) for number in done.kept_loads)
+        out.print(f"         後の取込が置き換えた値はそのままです（取込番号 {kept}）。", highlight=False)
+    if build:
+        follow()
+
+
+def follow() -> None:
+    """Make the marts follow a decision, and say so; should that fail, the decision stands and the next build follows it."""
+    from kpi_warehouse import marts
+
+    built = marts.build()
+    out.print(
+        f"build    盤面に反映しました（構築番号 {built.build_id}、{built.seconds:.1f} 秒）", highlight=False
+    )
 
 
 def _load_file(feed: str, file: Path) -> None:

@@ -70,7 +70,7 @@ def preview_page(
         points: what is open in the draft.
         labels: code → label of axes and measures, for what a value is said to be.
     """
-    shown = [_sheet(name, uses, labels) for name, uses in sheets]
+    shown = [_sheet(name, uses, labels) for name, uses in sorted(sheets, key=lambda each: not each[1].read)]
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     legend = [(use, *said) for use, said in USES.items()]
     unread = sum(uses.count("unread") for _, uses in sheets)
@@ -217,12 +217,12 @@ _PAGE = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}：下書きの下見</title>
+<title>{{ title }}：下見</title>
 <style>@STYLE@</style>
 </head>
 <body>
-<h1>{{ title }}：下書きの下見</h1>
-<p>見本のどのセルを、下書きが何として読むか。値として取り込むセル {{ "{:,}".format(values) }} 個、
+<h1>{{ title }}：下見</h1>
+<p>ファイルのどのセルを、契約（下書き）が何として読むか。値として取り込むセル {{ "{:,}".format(values) }} 個、
 {% if unread %}<span class="alarm">まだ読めないセル {{ "{:,}".format(unread) }} 個</span>{% else %}読めないセルはありません{% endif %}。
 セルにマウスを重ねると、どの指標のいつの値かが出ます。</p>
 <ul class="legend">
@@ -234,6 +234,7 @@ _PAGE = """<!DOCTYPE html>
 <h2>{{ sheet.file_name }}　シート「{{ sheet.name }}」{% if not sheet.read %}<span class="quiet">（読まない）</span>{% endif %}</h2>
 <p class="quiet">{% for use, name, count in sheet.counts %}{{ name }} {{ "{:,}".format(count) }}{% if not loop.last %}、{% endif %}{% endfor %}</p>
 {% if sheet.rows %}
+{% if not sheet.read %}<details><summary>中を見る</summary>{% endif %}
 <div class="frame"><table>
 <thead><tr><th></th>{% for letter in sheet.letters %}<th>{{ letter }}</th>{% endfor %}</tr></thead>
 <tbody>
@@ -246,14 +247,17 @@ _PAGE = """<!DOCTYPE html>
 {% endfor %}
 </tbody>
 </table></div>
+{% if not sheet.read %}</details>{% endif %}
 {% endif %}
 {% if sheet.faults %}
 <p class="alarm">読めないセル</p>
 <ul>{% for place, found, expected in sheet.faults %}<li>{{ place }}：「{{ found }}」　期待：{{ expected }}</li>{% endfor %}</ul>
 {% endif %}
 {% endfor %}
+{% if points %}
 <h2>確かめるところ（{{ points | length }}）</h2>
 <ol>{% for point in points %}<li>{{ point.line }} 行目　{{ point.part_ja }}{% if point.asked_ja %}：{{ point.asked_ja }}{% endif %}</li>{% endfor %}</ol>
+{% endif %}
 </body>
 </html>
 """

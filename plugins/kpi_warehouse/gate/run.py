@@ -20,6 +20,7 @@ from kpi_warehouse.contract import Contract, FileSource, find_contract
 from kpi_warehouse.errors import ContractError
 from kpi_warehouse.gate.file_findings import HOLDS, file_findings, hold_of_file
 from kpi_warehouse.gate.known import known_failures_applied
+from kpi_warehouse.gate.taken_back import taken_back_before
 from kpi_warehouse.gate.verdict import EXAMPLES, Finding, Outcome, Verdict
 from kpi_warehouse.settings import settings
 from kpi_warehouse.warehouse.connection import connect, sqlalchemy_url, warehouse_url
@@ -75,6 +76,7 @@ def judge(
     if sound and accepted:
         suite = _suite_findings(contract, load_id, periods)
     findings = known_failures_applied(contract, [*findings, *suite, *said])
+    findings += taken_back_before(connection, contract, changed)
     broken = [finding for finding in findings if not finding.success]
     if any(finding.severity == "critical" and finding.scope == "table" for finding in broken):
         return Verdict("rejected", findings, 0), periods

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,6 +15,8 @@ from kpi_warehouse.readers.grid import Cell
 from kpi_warehouse.readers.layout_headers import JOIN, period_part
 
 _HINTS = 200
+# In a synonym the year stands for any year: an event of every year carries its own (くまもと移住FES 2024).
+_YEAR = re.compile(r"20\d\d年?|(?:令和|(?<![a-z])r)(?:\d{1,2}|元)年?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class CodeList:
     def __init__(self, column: CodedColumn | None) -> None:
         self._codes: dict[str, str] = {}
         self._labels: dict[str, str] = {}
+        # Synonyms with a year, whatever the year; None where two codes share one.
+        self._of_any_year: dict[str, str | None] = {}
         self._known: dict[str, str | None] = {}
         self._asked = 0
         self.open = column is None or not column.codes
@@ -41,6 +46,10 @@ class CodeList:
             for text in (code, label, *column.synonyms.get(code, ())):
                 self._codes.setdefault(search_key(text), code)
                 self._labels.setdefault(search_key(text), text)
+            for text in column.synonyms.get(code, ()):
+                key, years = _YEAR.subn("年", search_key(text))
+                if years:
+                    self._of_any_year[key] = code if self._of_any_year.get(key, code) == code else None
 
     def code_and_signs(self, text: str) -> tuple[str | None, tuple[str, ...]]:
         """Code of a label, and the signs behind it that are no part of its name (`相談②` may be a name of its own)."""
@@ -57,9 +66,14 @@ class CodeList:
         if self._areas is not None:
             found = self._area(self._areas, text)
         else:
-            found = fold(text) if self.open else self._codes.get(search_key(text))
+            found = fold(text) if self.open else self._listed(search_key(text))
         self._known[text] = found
         return found
+
+    def _listed(self, key: str) -> str | None:
+        if (found := self._codes.get(key)) is not None or not self._of_any_year:
+            return found
+        return self._of_any_year.get(_YEAR.sub("年", key))
 
     @staticmethod
     def _area(listed: Areas, text: str) -> str | None:

@@ -17,6 +17,7 @@ from psycopg import sql
 from psycopg.rows import class_row, dict_row
 
 from kpi_warehouse.contract import Contract, EstatSource
+from kpi_warehouse.decisions.undo import take_back
 from kpi_warehouse.errors import KpiError
 from kpi_warehouse.holds import COLUMNS, Held, publish_held
 from kpi_warehouse.load import contract_of, page_borders
@@ -116,6 +117,7 @@ def _steps(connection: psycopg.Connection, feed: str) -> Iterator[tuple[datetime
     """Every step by which the feed's history was written: instant, kind, and the number of its load or held row."""
     rows = connection.execute(
         "select published_at, 'load', load_id from ops.load where feed = %(feed)s and published_at is not null"
+        " union all select undone_at, 'undo', load_id from ops.undo where feed = %(feed)s"
         " union all select settled_at, 'release', held_id from ops.held_row where feed = %(feed)s and state = 'released'"
         " order by 1, 3",
         {"feed": feed},
@@ -242,7 +244,20 @@ def _release(
     done.releases += 1
 
 
-_STEPS = {"load": _write_load, "release": _release}
+def _undo(
+    connection: psycopg.Connection, contract: Contract, load_id: int, at: datetime, done: Rebuilt
+) -> None:
+    found = take_back(connection, contract, load_id, at)
+    said = connection.execute(
+        "select closed_rows, restored_rows from ops.undo where load_id = %s", [load_id]
+    ).fetchone()
+    if said != found:
+        done.differing.append(
+            f"取込番号 {load_id} の取消し：閉じた行と戻した行が {found[0]:,}・{found[1]:,}（記録と違います）"
+        )
+
+
+_STEPS = {"load": _write_load, "release": _release, "undo": _undo}
 
 
 def _same(connection: psycopg.Connection, contract: Contract) -> bool:

@@ -30,7 +30,9 @@ def nothing_newer(
 ) -> bool:
     """Whether an accepted load under this contract already holds these periods at the source's update date."""
     row = connection.execute(
-        "select exists (select 1 from ops.load where feed = %s and state in ('published', 'unchanged')"
+        "select exists (select 1 from ops.load as l where feed = %s and state in ('published', 'unchanged')"
+        # What was found before a publication was taken back may be what was taken back.
+        " and not exists (select 1 from ops.undo as u where u.feed = l.feed and u.undone_at > l.opened_at)"
         " and contract_sha256 = %s and coalesce(held_rows, 0) = 0"
         " and period_from <= %s and period_to >= %s and source_updated_on >= %s)",
         [contract.feed, contract.sha256, plan.periods[0], plan.periods[-1], updated_on],

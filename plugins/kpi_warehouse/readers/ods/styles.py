@@ -23,11 +23,15 @@ _DATA_STYLES = {
     "time-style",
     "text-style",
 }
+_DIGITS = ("number", "scientific-number")
+_COLOUR = re.compile(r"#([0-9A-Fa-f]{6})")
 _WORDS = ("text", "currency-symbol", "embedded-text")
 _CONDITION = re.compile(r"value\(\)\s*(<=|>=|<>|!=|=|<|>)\s*(-?[0-9.]+)")
 # A style that inherits from itself, over however many others.
 _DEEPEST = 20
 _MOST_DIGITS = 30
+# The third of three conditions takes what the first two leave, as the third section of Excel's codes does.
+_CONDITIONS = 2
 _DATE_PARTS = {
     "day": ("d", "dd"),
     "year": ("yy", "yyyy"),
@@ -64,6 +68,9 @@ class OdsStyles:
         self._open_data: _DataStyle | None = None
         self._open_style: _Style | None = None
         self._words: list[str] | None = None
+        self._number: dict[str, str] = {}  # what is said of the digits that are open
+        self._among: list[tuple[int, str]] = []  # words among them: digits to their right, words
+        self._place = 0
         self._made: dict[str, CellStyle] = {}
 
     def start(self, tag: str, said: dict[str, str]) -> None:
@@ -85,9 +92,14 @@ class OdsStyles:
             self._open_data = None
         elif tag in ("style", "default-style"):
             self._open_style = None
+        elif self._open_data is not None and tag in _DIGITS:
+            self._open_data.code += _digits(self._number, self._among) + ("E+00" if tag != "number" else "")
         elif tag in _WORDS and self._open_data is not None and self._words is not None:
-            self._open_data.code += _literal("".join(self._words), self._open_data.kind)
-            self._words = None
+            words, self._words = "".join(self._words), None
+            if tag == "embedded-text":
+                self._among.append((self._place, words))
+            else:
+                self._open_data.code += _literal(words, self._open_data.kind)
 
     def characters(self, text: str) -> None:
         """Letters of the element that is open."""
@@ -109,13 +121,14 @@ class OdsStyles:
     def _part(self, style: _DataStyle, tag: str, said: dict[str, str]) -> None:
         long = said.get("style") == "long"
         if tag in _WORDS:
-            self._words = []
-        elif tag == "number":
-            style.code += _digits(said)
-        elif tag == "scientific-number":
-            style.code += _digits(said) + "E+00"
+            self._words, self._place = [], _count(said.get("position"), 0)
+        elif tag in _DIGITS:
+            self._number, self._among = said, []
+        elif tag == "text-properties" and (colour := _COLOUR.fullmatch(said.get("color", ""))):
+            style.code += f"[Color {int(colour[1], 16)}]"  # red digits may be the minus
         elif tag == "fraction":
-            style.code += "# ?/?"
+            below = "?" * max(_count(said.get("min-denominator-digits"), 1, 7), 1)
+            style.code += f"# ?/{said.get('denominator-value') or below}"
         elif tag == "text-content":
             style.code += "@"
         elif tag == "am-pm":
@@ -171,18 +184,27 @@ class OdsStyles:
         if style is None:
             return ""
         sections = [
-            f"{condition}{other.code}"
-            for condition, target in style.maps[:2]
+            f"{condition if at < _CONDITIONS else ''}{other.code}"
+            for at, (condition, target) in enumerate(style.maps[:3])
             if (other := self._data.get(target)) is not None
         ]
         return ";".join([*sections, style.code])
 
 
-def _digits(said: dict[str, str]) -> str:
-    """`number:number` as Excel writes it."""
+def _digits(said: dict[str, str], among: list[tuple[int, str]]) -> str:
+    """`number:number` as Excel writes it; `among` are words inside it and how many digits stand to their right."""
     whole = (
         "#,##0" if said.get("grouping") == "true" else "0" * _count(said.get("min-integer-digits"), 1) or "#"
     )
+    for right, words in sorted(among):
+        plain = whole.replace(",", "")
+        count = sum(digit in "0#" for digit in re.sub('"[^"]*"', "", plain))
+        whole = "#" * (right + 1 - count) + plain
+        at, left = len(whole), right
+        while left:
+            at = whole.rindex('"', 0, at - 1) if whole[at - 1] == '"' else at - 1
+            left -= whole[at] != '"'
+        whole = f"{whole[:at]}{_literal(words, '')}{whole[at:]}"
     decimals = _count(said.get("decimal-places"), 0)
     least = min(_count(said.get("min-decimal-places"), decimals), decimals)
     factor, commas = _count(said.get("display-factor"), 1, 10**12), 0
