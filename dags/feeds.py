@@ -10,7 +10,9 @@ list of import errors says where, and the other feeds go on.
 
 - The partition key (`2024-09`) is the month expected. `fetch` in *up for reschedule* means: not published yet, waiting.
 - `stage` skipped means: the source has nothing newer; nothing to do.
-- A red `gate` means: the delivery was refused; the last good data stays on the board. The task log and
+- A red `gate` whose log says 問い合わせ waits for a person: `kpi hold list` shows the question, `kpi hold release LOAD --reason …`
+  publishes it, a correct delivery settles it. It is not tried again by itself, and the feed's next runs go on meanwhile.
+- Any other red `gate` means: the delivery was refused; the last good data stays on the board. The task log and
   `ops.gate_result` name the rule and the first failing rows. Trying again does not help; the source must be corrected, or
   the contract.
 - For a feed of a division (課) the run begins when a file has come into the inbox; each hour, or for a feed with an address

@@ -102,6 +102,8 @@ class Load:
     verdict_ja: str
     gate_results: list[dict[str, Any]]
     pages: list[Page] = field(default_factory=list)
+    # Why it was published although the gate asked: what the person who answered wrote down.
+    answer_ja: str | None = None
 
     @property
     def checks_ja(self) -> str:
@@ -260,7 +262,9 @@ def _cells_filled_in(connection: psycopg.Connection, kpi: str, period_id: str) -
 def _load(connection: psycopg.Connection, load_id: int, feed: str) -> Load:
     columns = connection.cursor(row_factory=dict_row)
     load = columns.execute(
-        "select l.contract_version, l.contract_sha256, l.code_version, l.verdict, s.label_ja as verdict_ja from ops.load as l"
+        "select l.contract_version, l.contract_sha256, l.code_version, l.verdict, s.label_ja as verdict_ja,"
+        " (select to_char(a.answered_at at time zone 'Asia/Tokyo', 'YYYY-MM-DD ') || a.reason_ja from ops.answer as a"
+        "  where a.load_id = l.load_id and a.answer = 'released') as answer_ja from ops.load as l"
         " join marts.dim_status as s on s.domain = 'gate_status' and s.code = l.verdict where l.load_id = %s",
         [load_id],
     ).fetchone()

@@ -46,7 +46,7 @@ footer { margin-top: 6mm; color: #555; font-size: 8.5pt }
 {% endfor %}</table>
 <h2>取込と検査</h2>
 {% for load in r.loads %}<table>
-<tr><th>取込 {{ load.load_id }}</th><td>{{ load.feed }}　契約 {{ load.contract_version }}　{{ load.verdict_ja }}（{{ load.checks_ja }}）</td></tr>
+<tr><th>取込 {{ load.load_id }}</th><td>{{ load.feed }}　契約 {{ load.contract_version }}　{{ load.verdict_ja }}（{{ load.checks_ja }}）{% if load.answer_ja %}<br>公表を認めた理由：{{ load.answer_ja }}{% endif %}</td></tr>
 <tr><th>契約の sha256</th><td><code>{{ load.contract_sha256 }}</code></td></tr>
 {% for page in load.pages %}<tr><th>{{ page.name_ja }}</th><td><code>{{ page.sha256 }}</code><br><code>{{ page.url | truncate(160, True, "…") }}</code><br>
 受領 {{ page.fetched_at.strftime("%Y-%m-%d %H:%M") }}</td></tr>

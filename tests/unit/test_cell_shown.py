@@ -48,6 +48,14 @@ def test_a_number_is_what_its_format_shows(cell: Shown, unit: str, value: str) -
     assert (row.value, row.value_text, row.unit) == (Decimal(value), cell.text, unit)
 
 
+def test_a_zero_shown_as_a_dash_is_the_mark_or_a_zero() -> None:
+    rows = [["区分", "R6"], ["相談", Shown("-", 0)]]
+    row = years(*rows).rows[0]
+    assert (row.value, row.value_mark) == (None, "-")
+    row = read(sheet(rows), MADE.replace("UNIT", "人"), KINDS, Coded("value", marks={"…": "不詳"})).rows[0]
+    assert (row.value, row.value_mark, row.value_text) == (0, None, "-")
+
+
 def test_a_percentage_stands_beside_a_plain_number_as_its_like() -> None:
     reading = years(["区分", "R5", "R6"], ["相談", Shown("91.3%", 0.913, Decimal("91.3")), 91.3], unit="%")
     assert [row.value for row in reading.rows] == [Decimal("91.3")] * 2

@@ -69,6 +69,8 @@ def receipt(
             f"検査 {source.verdict_ja}　コード {source.code_version}",
             highlight=False,
         )
+        if source.answer_ja:
+            out.print(f"  公表を認めた理由　{source.answer_ja}", highlight=False, markup=False)
         for part in source.pages:
             out.print(f"  {part.name_ja}　{part.sha256}\n  {part.url}", highlight=False, markup=False)
     if compared is not None:

@@ -85,12 +85,15 @@ class PeriodsAbove:
         """The year that a month without one belongs to."""
         if not is_bare_month(text):
             return None
-        if self._year is not None or self._month is None:
-            return self._year
-        month, before = int(re.match(r"[0-9]+", fold(text))[0]), self._month.start  # type: ignore[index]
+        month = int(re.match(r"[0-9]+", fold(text))[0])  # type: ignore[index]
+        before = self._month.start if self._month is not None else None
+        if self._year is not None:
+            # Months that run backwards in a calendar year (4月 … 12月, 1月) may be of the next one.
+            backwards = before is not None and month < before.month and self._year.kind != "年度"
+            return None if backwards else self._year
+        if before is None or month not in (before.month, before.month % 12 + 1):
+            return None  # months that leap may begin anew, and nobody wrote of which year
         year = before.year + (month == 1 and before.month == 12)
-        if month < before.month and year == before.year:
-            return None  # the months begin anew, and nobody wrote of which year
         return Period(date(year, 1, 1), date(year, 12, 31), "暦年", None, None, text)
 
     def note(self, text: str, period: Period) -> None:

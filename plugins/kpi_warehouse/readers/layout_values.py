@@ -92,7 +92,7 @@ class ValueReader:
         if seen is None:
             return self._read(cell.text, brackets)
         negative = seen.exact is not None and seen.exact < 0
-        return _as_seen(self._read(cell.text, "minus" if negative else brackets), seen)
+        return _as_seen(self._read(cell.text, "minus" if negative else brackets), seen, cell.text.strip())
 
     def _native(self, cell: Cell, value: Value, brackets: Brackets | None) -> Content:
         """A number that is a number in the file, and shown in digits."""
@@ -159,8 +159,11 @@ class ValueReader:
 _ANY_DIGITS = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
-def _as_seen(content: Content, seen: Seen) -> Content:
+def _as_seen(content: Content, seen: Seen, text: str) -> Content:
     """A number as its format shows it, with the digits that the format leaves away; raised parts point to footnotes."""
+    if content.code == "unreadable_number" and seen.stored == 0 and fold(text) in ("-", "―"):
+        # The accounting format shows a 0 as a dash; where the contract knows no such mark it is the 0 it is.
+        return Content((Quantity(Decimal(0), None, None, text),), text=text)
     if content.code or content.blank:
         return content
     references = (*content.references, *(sign for part in seen.raised for sign in raised_signs(part)))
