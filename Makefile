@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS := 1
 # Set in many containers; then each of the many processes here would compile all that it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run up down status clean test nightly check check-types check-sql check-contracts check-lint metrics bench faults fuzz lock install
+.PHONY: help run up down status clean test nightly check check-types check-sql check-contracts check-lint metrics bench faults trust fuzz lock install
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -75,6 +75,9 @@ bench: install $(PEERS)/.installed  ## load path, files and marts against psql \
 
 faults: install  ## the fault campaign: no failed load may be lost or told twice (docs/reliability.md)
 	@$(BIN)/python -W ignore tests/alerts/campaign.py --failures 240
+
+trust: install  ## every plausible lie and every true month against the gate (docs/reliability.md); minutes
+	@$(BIN)/python -m pytest tests/trust -m "" -q -s --numprocesses 0 --show-capture=no
 
 fuzz: install  ## 100,000 damaged files against the readers: each is read or refused with its reason; minutes
 	@FUZZ_FILES=14300 $(BIN)/python -m pytest tests/faults/test_hostile_files.py -k mutant -m "" -q --numprocesses 0

@@ -17,6 +17,29 @@
 {%- endmacro %}
 
 
+{#- The status of a cell without a number, by the mark of the source that stands in it: not every one is a gap. -#}
+{% macro missing_status(mark) -%}
+    case {{ mark }}
+        when '…' then 'not_in_source'
+        when '***' then 'not_applicable'
+        when '-' then 'not_applicable'
+        when 'X' then 'suppressed'
+        else 'missing'
+    end
+{%- endmacro %}
+
+
+{#- The gate status of a figure: a delivery that was refused, set aside or asked about, cells that wait, cells or a delivery warned of. -#}
+{% macro cell_gate_status(delivery, held_rows, flagged_rows) -%}
+    case
+        when {{ delivery }} in ('rejected', 'set_aside', 'asked') then {{ delivery }}
+        when {{ held_rows }} > 0 then 'held'
+        when {{ flagged_rows }} > 0 then 'flagged'
+        else {{ delivery }}
+    end
+{%- endmacro %}
+
+
 {#- The worst gate status of a group: a year is only as sound as its worst month. -#}
 {% macro worst_gate_status(gate_status) -%}
     {%- set ladder = "array['no_feed', 'passed', 'released', 'flagged', 'held', 'asked', 'set_aside', 'rejected']" -%}
@@ -24,10 +47,25 @@
 {%- endmacro %}
 
 
+{#- A figure of any size as text, grouped, with these decimals. -#}
+{% macro number_text(figure, decimals) -%}
+    to_char(
+        {{ figure }},
+        'FM' || repeat('999,', 12) || '990' || case when {{ decimals }} > 0 then '.' || repeat('0', {{ decimals }}) else '' end
+    )
+{%- endmacro %}
+
+
 {#- A figure as text for readers of tables: with its unit, or the name of the state that stands in its place. -#}
 {% macro figure_text(figure, decimals, unit, otherwise) -%}
+    coalesce({{ number_text(figure, decimals) }} || {{ unit }}, {{ otherwise }})
+{%- endmacro %}
+
+
+{#- The same for a target: of a band both ends. -#}
+{% macro target_text(target, upper, decimals, unit, otherwise) -%}
     coalesce(
-        to_char({{ figure }}, case when {{ decimals }} = 1 then 'FM999,999,990.0' else 'FM999,999,990' end) || {{ unit }},
+        {{ number_text(target, decimals) }} || coalesce('〜' || {{ number_text(upper, decimals) }}, '') || {{ unit }},
         {{ otherwise }}
     )
 {%- endmacro %}

@@ -45,7 +45,7 @@ where
     -- A KPI that comes without months (a stock, a figure a division filled in) has nothing to add up.
     and actuals.kpi_id in (select months.kpi_id from months)
     and (
-        actuals.value is distinct from years.value
+        (actuals.value is distinct from years.value and actuals.value_status in ('actual', 'partial'))
         or actuals.covered_months <> coalesce(years.months, 0)
         or (actuals.value_status = 'actual') <> (coalesce(years.months, 0) = 12)
     )

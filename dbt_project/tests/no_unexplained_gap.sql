@@ -4,7 +4,7 @@ select
     period_id,
     value_status
 from {{ ref('mart_kpi_history') }}
-where (value is not null) <> (value_status in ('actual', 'partial'))
+where (value is not null) <> (value_status in ('actual', 'revised', 'provisional', 'partial'))
 union all
 select
     kpi_id,
@@ -12,6 +12,6 @@ select
     value_status
 from {{ ref('mart_kpi_board') }}
 where
-    (actual_value is not null) <> (value_status = 'actual')
+    (actual_value is not null) <> (value_status in ('actual', 'revised', 'provisional'))
     or (target_value is not null) <> (target_status = 'registered')
     or (baseline_value is not null) <> (baseline_status = 'registered')

@@ -18,6 +18,37 @@ from kpi_warehouse.errors import ContractError
 Key = tuple[str | int, ...]
 
 
+# Far more than any contract has, and far from what makes a reader of nested parts give up.
+DEEPEST, MOST_PARTS = 60, 100_000
+
+
+def _refuse_endless(path: Path, root: yaml.Node) -> None:
+    """A part that an alias (`*name`) stands for may hold that alias, or others that stand for ever more parts.
+
+    Raises:
+        ContractError: a part that contains itself, parts nested too deeply, or too many of them once aliases are written out.
+    """
+    seen, open_parts = 0, [(root, frozenset[int]())]
+    while open_parts:
+        node, within = open_parts.pop()
+        seen += 1
+        line = node.start_mark.line + 1
+        if id(node) in within:
+            raise ContractError(
+                f"{path}:{line}: 見つかったもの：自分自身を含む部分（YAML の別名）、期待：書き下せる値",
+                "contract.endless",
+            )
+        if len(within) > DEEPEST or seen > MOST_PARTS:
+            raise ContractError(
+                f"{path}:{line}: 見つかったもの：{len(within)} 段の入れ子、{seen:,} 個の部分（YAML の別名を書き下した数）、"
+                f"期待：{DEEPEST} 段、{MOST_PARTS:,} 個まで",
+                "contract.endless",
+            )
+        if isinstance(node, yaml.CollectionNode):
+            parts = node.value if isinstance(node, yaml.SequenceNode) else [v for _, v in node.value]
+            open_parts += [(part, within | {id(node)}) for part in parts]
+
+
 @dataclass
 class ContractFile:
     """The text of one contract, its parsed document, the line of every key and the faults found so far."""
@@ -46,6 +77,8 @@ class ContractFile:
             document = yaml.load(text, Loader=yaml.CSafeLoader)
         except UnicodeDecodeError as error:
             raise _unreadable(path, error) from error
+        except RecursionError as error:
+            raise ContractError(f"{path}:1: 入れ子が深すぎて読めません。", "contract.too_deep") from error
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = mark.line + 1 if mark else 1
@@ -59,6 +92,7 @@ class ContractFile:
                 f"{path}:1: 見つかったもの：{type(document).__name__}、期待：キーと値の並び", "contract.yaml"
             )
         file = cls(path, text, document, {})
+        _refuse_endless(path, node)
         file._index(node, ())
         file.raise_faults()
         return file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
@@ -80,6 +81,46 @@ def kpi_catalogue(project: Path) -> tuple[Kpi, ...]:
     )
 
 
+def check_goals(project: Path) -> int:
+    """Check that every baseline lies before its target, whichever way is better; returns the number of targets.
+
+    Raises:
+        KpiError: a baseline beyond its target, or a band whose ends are the wrong way round; one line per fault.
+    """
+    seeds = project / "dbt_project" / "seeds"
+    kinds = {row["kpi_id"]: row for row in _rows(seeds / "kpi_catalogue.csv")}
+    baselines = _rows(seeds / "kpi_baselines.csv")
+    faults = []
+    targets = [row for row in _rows(seeds / "kpi_targets.csv") if row["target_value"]]
+    for target in targets:
+        kpi = kinds[target["kpi_id"]]
+        goal = Decimal(target["target_value"])
+        upper = target["target_upper"]
+        if upper and Decimal(upper) < goal:
+            faults.append(
+                f"kpi_targets.csv: {kpi['kpi_id']} の目標の幅が逆です。見つかったもの：{goal}〜{upper}、期待：小さい値〜大きい値"
+            )
+        if kpi["kpi_type"] not in ("level_up", "level_down", "annual_flow", "stock_cumulative"):
+            continue
+        down = kpi["kpi_type"] == "level_down" or kpi["direction"] == "down"
+        for baseline in baselines:
+            if baseline["kpi_id"] != kpi["kpi_id"] or not baseline["baseline_value"]:
+                continue
+            if not _both_in_force(baseline, target):
+                continue
+            value = Decimal(baseline["baseline_value"])
+            if value < goal if down else value > goal:
+                faults.append(
+                    f"kpi_baselines.csv: {kpi['kpi_id']}（{kpi['kpi_name']}）の基準値が目標を超えています。見つかったもの：基準値 {value}"
+                    f"（版 {baseline['baseline_version']}）、目標 {goal}（版 {target['target_version']}）、期待："
+                    f"目標より{'大きい' if down else '小さい'}基準値。{'下げる' if down else '上げる'}KPIなので、進捗率が負になります。"
+                    "基準値と目標のどちらかの写し誤りか、維持のKPI（kpi_type）ではないかを確かめてください。"
+                )
+    if faults:
+        raise KpiError("\n".join(faults), "catalogue.goal")
+    return len(targets)
+
+
 def kpis_of(kpis: tuple[Kpi, ...], owner: str) -> tuple[Kpi, ...]:
     """The KPIs of one owner, by any of its names.
 
@@ -105,6 +146,11 @@ def _in_force(path: Path, day: str) -> list[dict[str, str]]:
         for row in _rows(path)
         if row["known_from"] <= day and (not row["known_to"] or day < row["known_to"])
     ]
+
+
+def _both_in_force(one: dict[str, str], other: dict[str, str]) -> bool:
+    """Whether two versions count on one day: an empty day is from the beginning, or still."""
+    return all(not a["known_to"] or b["known_from"] < a["known_to"] for a, b in ((one, other), (other, one)))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

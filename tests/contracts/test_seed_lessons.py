@@ -174,7 +174,10 @@ class Gate:
     ("name", "cells", "expected"),
     [
         pytest.param(
-            BRIEFING, {}, {"totals_hold": "critical", "like_the_other_months": "warning"}, id="I01 I02"
+            BRIEFING,
+            {},
+            {"totals_hold": "critical", "like_the_other_months": "warning", "unit_slip": "critical"},
+            id="I01 I02",
         ),
         pytest.param(CORRECTED, {}, {}, id="C05 the corrected file"),
         pytest.param(HOUSES, {}, {"increase_is_explained_by_new_towns": "warning"}, id="I16"),

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from kpi_warehouse.contract import find_contract
 from kpi_warehouse.settings import PROJECT
@@ -172,12 +173,18 @@ class Deliveries:
         assert row is not None
         return int(row[0])
 
-    def hold_row(self, feed: str, period: date, load_id: int) -> None:
-        """One row waiting in `ops.held_row`."""
+    def hold_row(self, feed: str, period: date, load_id: int, area: str = KUMAMOTO) -> None:
+        """One row of monthly moves waiting in `ops.held_row`."""
         self.connection.execute(
             "insert into ops.held_row (load_id, feed, period, period_end, row, expectation, reason_ja, source_ref)"
-            " values (%s, %s, %s, %s, '{}', 'movers_not_negative', '負の値', 'test')",
-            [load_id, feed, period, period],
+            " values (%s, %s, %s, %s, %s, 'movers_not_negative', '負の値', 'test')",
+            [
+                load_id,
+                feed,
+                period,
+                period,
+                Jsonb({"area_code": area, "sex_code": "0", "nationality_code": "60000"}),
+            ],
         )
 
     def _replace(

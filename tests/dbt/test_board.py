@@ -251,4 +251,4 @@ def test_dbt_unit_tests_pass(loader: psycopg.Connection) -> None:
         loader.execute(rename.format(NEXT, MARTS))
     failed = [f"{node.name}: {node.message}" for node in nodes if node.status != "pass"]
     assert not failed, "\n".join(failed)
-    assert len(nodes) == 22
+    assert len(nodes) == 24

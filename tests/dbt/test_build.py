@@ -177,6 +177,10 @@ def test_a_refused_delivery_leaves_the_last_figures_and_says_so(deliveries: Deli
 @pytest.mark.nightly
 def test_held_rows_are_counted_on_the_board(deliveries: Deliveries) -> None:
     load_id = deliveries.publish_moves(published_moves(), known_from=LATER, verdict="held")
+    deliveries.hold_row(MONTHLY, date(2024, 5, 1), load_id, "13000")
+    marts.build()
+    board = k12()
+    assert (board["gate_status_ja"], board["held_rows"]) == ("合格", 0)  # 東京都's cell is none of K12's
     deliveries.hold_row(MONTHLY, date(2024, 5, 1), load_id)
     marts.build()
     board = k12()

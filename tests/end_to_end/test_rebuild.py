@@ -18,6 +18,7 @@ from demo.estat import Simulator, Table, edits
 from demo.estat.synthetic import synthetic_migration
 from kpi_warehouse import approvals, holds, load, marts
 from kpi_warehouse.cli import app
+from kpi_warehouse.decisions.undo import undo
 from kpi_warehouse.errors import GateRejected, HistoryLost, StorageFailed
 from kpi_warehouse.replay import replay
 from kpi_warehouse.settings import settings
@@ -125,6 +126,18 @@ def test_a_history_of_estat_is_made_again_as_it_was(moves: str) -> None:
     assert query(moves, "select md5(string_agg(l::text, '|' order by load_id)) from ops.load as l") == books
     assert incidents(moves) == [(MOVES, True)]
     assert query(moves, "select count(*) from pg_tables where schemaname = 'stage'") == [(0,)]
+
+
+def test_a_load_that_was_taken_back_is_taken_back_again(moves: str) -> None:
+    ((newest,),) = query(
+        moves, "select load_id from ops.load where state = 'published' order by published_at desc limit 1"
+    )
+    undo(newest, "誤って戻したため")
+    before = history(moves, MOVES)
+    lose(moves, MOVES)
+    code, said = rebuild(MOVES)
+    assert code == 0 and "作り直しました" in said, said
+    assert history(moves, MOVES) == before
 
 
 @pytest.mark.parametrize("feed", [BRIEFING, SUPPORT])

@@ -138,12 +138,12 @@ INCOMPLETE: dict[str, tuple[Callable[[Table], Table], list[Fault], Broken]] = {
     "a prefecture is missing": (
         lambda t: edits.set_text(t, SECOND, {"area": "13000"}, None),
         [],
-        {"area_and_month_complete": 3},
+        {"area_and_month_complete": 3, "sexes_and_nationalities_keep_coming": 9},
     ),
     "an indicator is missing": (
         lambda t: edits.set_text(t, SECOND, {"tab": "04"}, None),
         [],
-        {"indicators_complete": 1},
+        {"indicators_complete": 1, "sexes_and_nationalities_keep_coming": 9},
     ),
     "a month is missing": (
         lambda _: edits.without_month(synthetic_migration([FIRST, SECOND, "2024-03"]), SECOND),
@@ -204,7 +204,10 @@ def test_a_flow_table_with_another_meaning_is_refused(
     assert load.run(FLOWS).opened_rows == 2 * 47 * 47 * 3
     pair = {"cat01": "43000", "cat02": "0", "area": "13000"}
     wrong: dict[str, tuple[Table, Broken]] = {
-        "origin and destination change places": (edits.transpose(FLOW), {"flows_sum_to_moves": 47 * 2 * 2}),
+        "origin and destination change places": (
+            edits.transpose(FLOW),
+            {"flows_sum_to_moves": 47 * 2 * 2, "revision_is_small": 3926},
+        ),
         "moves within a prefecture": (
             edits.set_text(FLOW, SECOND, {"cat01": "43000", "cat02": "1", "area": "43000"}, "7"),
             {"diagonal_is_no_number": 1},

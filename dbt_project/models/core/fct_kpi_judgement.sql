@@ -13,6 +13,9 @@ measured as (
             when target_status <> 'registered' then target_status
             when value_status in ('not_published', 'missing') then 'no_actual'
             when value_status = 'partial' then 'partial_period'
+            when value_status = 'provisional' then 'provisional_value'
+            when value_status = 'gap' then 'missing_months'
+            when value_status = 'out_of_range' then 'out_of_range'
             else 'rule'
         end as condition
     from {{ ref('int_kpi_measured') }}
@@ -48,7 +51,10 @@ compared as (
         end as gap_expected,
         measured.direction_sign * (measured.value - measured.target_value) as gap_target,
         measured.direction_sign * (measured.value - measured.baseline_value) as gain,
+        -- What has piled up since its own start owes its baseline nothing.
         case
+            when measured.kpi_type in ('cumulative_n_years', 'stock_cumulative')
+                then case when measured.expected_value > 0 then measured.value / measured.expected_value end
             when measured.baseline_value is not null
                 then
                     (measured.value - measured.baseline_value)
@@ -120,7 +126,10 @@ reasoned as (
             when decided.pack_id is null then 'no_rule'
             when decided.measure is not null then 'rule'
             when compared.expected_value is null then 'no_expected'
-            when compared.baseline_value = compared.expected_value then 'baseline_equals_target'
+            when
+                compared.baseline_value = compared.expected_value
+                and compared.kpi_type not in ('cumulative_n_years', 'stock_cumulative')
+                then 'baseline_equals_target'
             else 'not_measurable'
         end as judgement_reason
     from compared
@@ -139,7 +148,10 @@ judged as (
         case
             when judgement_reason = 'rule' then band_judgement
             when
-                judgement_reason in ('type_undetermined', 'no_actual', 'partial_period', 'no_expected')
+                judgement_reason in (
+                    'type_undetermined', 'no_actual', 'partial_period', 'provisional_value', 'missing_months',
+                    'no_expected'
+                )
                 then 'deferred'
             else 'not_judged'
         end as judgement
@@ -159,6 +171,7 @@ select
     period_label,
     value,
     target_value,
+    target_upper,
     expected_value,
     case
         when judgement_reason in ('rule', 'baseline_equals_target') then gap_expected

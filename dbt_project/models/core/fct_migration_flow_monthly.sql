@@ -19,6 +19,22 @@ simulated_loads as (
 
 ),
 
+-- Few cells wait or were warned of: what they touch is found from their side.
+touched as (
+
+    select
+        waiting.month,
+        waiting.cell ->> 'origin_area_code' as origin_area_code,
+        waiting.cell ->> 'destination_area_code' as destination_area_code,
+        waiting.cell ->> 'sex_code' as sex_code,
+        sum(waiting.held_rows)::bigint as held_rows,
+        max(waiting.load_id) filter (where waiting.flagged_rows > 0) as flagged_by
+    from {{ ref('int_cell_gate') }} as waiting
+    where waiting.feed = 'estat_migration_flow_monthly'
+    group by 1, 2, 3, 4
+
+),
+
 -- The month is written out once here, not once for each of its 6,486 flows.
 quality as (
 
@@ -37,7 +53,7 @@ select
     flows.sex_code,
     flows.persons as movers,
     case
-        when flows.persons is null then 'missing'
+        when flows.persons is null then {{ missing_status('flows.persons_mark') }}
         when simulated_loads.load_id is not null then 'simulated'
         else 'actual'
     end as value_status,
@@ -45,9 +61,17 @@ select
     flows.loaded_at,
     quality.data_as_of,
     quality.source_updated_on,
-    quality.gate_status,
-    quality.held_rows
+    {{ cell_gate_status(
+        'quality.gate_status', 'touched.held_rows', '(touched.flagged_by = flows.load_id)::integer'
+    ) }} as gate_status,
+    case when quality.gate_status is not null then coalesce(touched.held_rows, 0) end as held_rows
 from flows
 left join marks on flows.persons_mark = marks.code
 left join simulated_loads on flows.load_id = simulated_loads.load_id
 left join quality on flows.month = quality.month
+left join touched
+    on
+        flows.month = touched.month
+        and flows.origin_area_code = touched.origin_area_code
+        and flows.destination_area_code = touched.destination_area_code
+        and flows.sex_code = touched.sex_code

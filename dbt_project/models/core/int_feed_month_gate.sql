@@ -1,4 +1,4 @@
--- Per feed and month: what the gate says about the figures shown.
+-- Per feed and month: what the gate says about a delivery as a whole. What it says of single cells is in `int_cell_gate`.
 with
 
 loads as (
@@ -7,14 +7,12 @@ loads as (
 
 ),
 
-held_rows as (
+-- A warning of which not every row is known may be about any.
+unplaced_warnings as (
 
-    select
-        feed,
-        month,
-        count(*) as held_rows
-    from {{ ref('stg_ops__held_row') }}
-    group by feed, month
+    select distinct load_id
+    from {{ ref('stg_ops__warning') }}
+    where found_rows is null
 
 ),
 
@@ -64,6 +62,7 @@ verdict_in_force as (
     select distinct on (feed, month)
         feed,
         month,
+        load_id,
         verdict
     from load_months
     where published_at is not null and verdict in ('passed', 'released', 'flagged', 'held')
@@ -77,15 +76,13 @@ select
     case
         when newest_decision.state in ('rejected', 'set_aside') then newest_decision.state
         when open_question.feed is not null then 'asked'
-        when held_rows.held_rows > 0 then 'held'
-        when verdict_in_force.verdict in ('flagged', 'released') then verdict_in_force.verdict
+        when verdict_in_force.verdict = 'released' then 'released'
+        when unplaced_warnings.load_id is not null then 'flagged'
         else 'passed'
-    end as gate_status,
-    coalesce(held_rows.held_rows, 0) as held_rows
+    end as gate_status
 from newest_decision
 left join verdict_in_force
     on newest_decision.feed = verdict_in_force.feed and newest_decision.month = verdict_in_force.month
+left join unplaced_warnings on verdict_in_force.load_id = unplaced_warnings.load_id
 left join open_question
     on newest_decision.feed = open_question.feed and newest_decision.month = open_question.month
-left join held_rows
-    on newest_decision.feed = held_rows.feed and newest_decision.month = held_rows.month

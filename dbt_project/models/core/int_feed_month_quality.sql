@@ -18,7 +18,6 @@ select
     gate.month,
     freshness.data_as_of,
     freshness.source_updated_on,
-    gate.gate_status,
-    gate.held_rows
+    gate.gate_status
 from gate
 inner join freshness on gate.feed = freshness.feed

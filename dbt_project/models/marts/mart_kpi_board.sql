@@ -22,30 +22,74 @@ own_history as (
 
 ),
 
-newest_period as (
+-- A period that is over stays the newest, whether its figure is final, 速報, or none because a month is missing.
+reached as (
 
-    select distinct on (kpi_id) *
-    from own_history
-    order by kpi_id asc, value_status = 'actual' desc, value_status = 'partial' desc, period_start desc
+    select
+        *,
+        case
+            when value_status in ('actual', 'revised', 'provisional') then 'over'
+            when value_status = 'gap' and period_end <= newest_month_end then 'over'
+            when value_status in ('partial', 'gap') then 'in_progress'
+            else 'nothing'
+        end as reach
+    from (
+        select
+            own_history.*,
+            newest.newest_month_end
+        from own_history
+        left join
+            (
+                select
+                    kpi_id,
+                    max(period_end) as newest_month_end
+                from {{ ref('mart_kpi_history') }}
+                where period_kind = '月' and value_status <> 'not_published'
+                group by kpi_id
+            ) as newest
+            on own_history.kpi_id = newest.kpi_id
+    ) as dated
 
 ),
 
-newest_actual as (
+newest_period as (
+
+    select distinct on (kpi_id) *
+    from reached
+    order by kpi_id asc, reach = 'over' desc, reach = 'in_progress' desc, period_end desc
+
+),
+
+newest_over as (
 
     select * from newest_period
-    where value_status = 'actual'
+    where reach = 'over'
 
 ),
 
 in_progress as (
 
     select distinct on (partials.kpi_id) partials.*
-    from own_history as partials
-    left join newest_actual on partials.kpi_id = newest_actual.kpi_id
+    from reached as partials
+    left join newest_over on partials.kpi_id = newest_over.kpi_id
     where
-        partials.value_status = 'partial'
-        and (newest_actual.period_start is null or partials.period_start > newest_actual.period_start)
-    order by partials.kpi_id asc, partials.period_start desc
+        partials.reach = 'in_progress'
+        and (newest_over.period_end is null or partials.period_end > newest_over.period_end)
+    order by partials.kpi_id asc, partials.period_end desc
+
+),
+
+-- What stands before a newest period that has no figure; never shown in its place.
+last_known as (
+
+    select distinct on (known.kpi_id)
+        known.kpi_id,
+        known.value,
+        known.period_label
+    from reached as known
+    inner join newest_over on known.kpi_id = newest_over.kpi_id
+    where newest_over.value is null and known.reach = 'over' and known.value is not null
+    order by known.kpi_id asc, known.period_end desc
 
 ),
 
@@ -88,13 +132,17 @@ stated as (
 
     select
         kpis.*,
-        newest_actual.value as actual_value,
-        newest_actual.period_id as actual_period_id,
-        newest_actual.period_label as actual_period_label,
-        newest_actual.period_label_wareki as actual_period_label_wareki,
+        newest_over.value as actual_value,
+        newest_over.period_id as actual_period_id,
+        newest_over.period_label as actual_period_label,
+        newest_over.period_label_wareki as actual_period_label_wareki,
+        newest_over.missing_ja as actual_missing_ja,
+        last_known.value as last_known_value,
+        last_known.period_label as last_known_period_label,
+        in_progress.missing_ja as in_progress_missing_ja,
         case
             when kpis.kpi_type = 'none' then 'not_applicable'
-            when newest_period.value_status = 'partial' then 'not_published'
+            when newest_period.reach = 'in_progress' then 'not_published'
             else newest_period.value_status
         end as value_status,
         coalesce(newest_period.judgement, 'not_judged') as judgement,
@@ -114,7 +162,8 @@ stated as (
         left_out.left_out_ja
     from kpis
     left join newest_period on kpis.kpi_id = newest_period.kpi_id
-    left join newest_actual on kpis.kpi_id = newest_actual.kpi_id
+    left join newest_over on kpis.kpi_id = newest_over.kpi_id
+    left join last_known on kpis.kpi_id = last_known.kpi_id
     left join in_progress on kpis.kpi_id = in_progress.kpi_id
     left join quality on kpis.kpi_id = quality.kpi_id
     left join left_out on kpis.kpi_id = left_out.kpi_id
@@ -151,11 +200,12 @@ select
     kpi_type,
     direction,
     period_kind,
-    {{ figure_text('target_value', 'display_decimals', 'unit', 'target_status_ja') }} as target_ja,
+    {{ target_text('target_value', 'target_upper', 'display_decimals', 'unit', 'target_status_ja') }} as target_ja,
     {{ figure_text('baseline_value', 'display_decimals', 'unit', 'baseline_status_ja') }} as baseline_ja,
     {{ figure_text('actual_value', 'display_decimals', 'unit', 'value_status_ja') }} as actual_ja,
     {{ figure_text('in_progress_value', 'display_decimals', 'unit', "'途中の値なし'") }} as in_progress_ja,
     target_value,
+    target_upper,
     target_period,
     target_text,
     target_status,
@@ -182,14 +232,18 @@ select
     in_progress_expected_months,
     in_progress_coverage,
     in_progress_same_months_year_before,
+    nullif(concat_ws('・', actual_missing_ja, in_progress_missing_ja), '') as missing_ja,
     case
         when kpi_type = 'none' then target_status_ja
         else coalesce(nullif(concat_ws(
             '・',
             case when target_status <> 'registered' then target_status_ja end,
             case when baseline_status <> 'registered' then baseline_status_ja end,
-            case when value_status <> 'actual' then value_status_ja end,
+            case when value_status <> 'actual' then coalesce(actual_missing_ja, value_status_ja) end,
+            '値のある最新は' || last_known_period_label || ' '
+            || {{ number_text('last_known_value', 'display_decimals') }} || unit,
             case when in_progress_coverage is not null then period_kind || '途中' || in_progress_coverage end,
+            in_progress_missing_ja,
             case when judgement_reason = 'type_undetermined' then judgement_ja end
         ), ''), 'なし')
     end as conditions_ja,

@@ -47,12 +47,28 @@ freshness as (
 
 ),
 
+-- Every figure is one of 熊本県: a cell of another prefecture that waits is none of it.
+waiting as (
+
+    select
+        stated.figure_id,
+        sum(cells.held_rows)::bigint as held_rows
+    from stated
+    inner join {{ ref('int_cell_gate') }} as cells
+        on
+            stated.feed = cells.feed
+            and cells.month between coalesce(stated.period_start, cells.month)
+            and coalesce(stated.period_end, cells.month)
+            and coalesce(cells.cell ->> 'area_code', '43000') = '43000'
+    group by stated.figure_id
+
+),
+
 gates as (
 
     select
         stated.figure_id,
-        {{ worst_gate_status('gate.gate_status') }} as gate_status,
-        sum(gate.held_rows)::bigint as held_rows
+        {{ worst_gate_status('gate.gate_status') }} as gate_status
     from stated
     inner join {{ ref('int_feed_month_gate') }} as gate
         on
@@ -90,12 +106,13 @@ judged as (
         end as figure_status,
         case when compared.was_met and not compared.is_met then revisions.revised_at end as revised_at,
         coalesce(freshness.data_as_of, warehouse.data_as_of) as data_as_of,
-        coalesce(gates.gate_status, 'no_feed') as gate_status,
-        coalesce(gates.held_rows, 0) as held_rows
+        {{ cell_gate_status("coalesce(gates.gate_status, 'no_feed')", 'waiting.held_rows', '0') }} as gate_status,
+        coalesce(waiting.held_rows, 0) as held_rows
     from stated
     left join compared on stated.figure_id = compared.figure_id
     left join revisions on stated.figure_id = revisions.figure_id
     left join gates on stated.figure_id = gates.figure_id
+    left join waiting on stated.figure_id = waiting.figure_id
     left join freshness on stated.feed = freshness.feed
     left join feeds on stated.feed = feeds.feed
     cross join warehouse

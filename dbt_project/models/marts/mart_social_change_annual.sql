@@ -93,11 +93,6 @@ compared as (
     select
         *,
         case
-            when covered_months = 0 then 'missing'
-            when covered_months < expected_months then 'partial'
-            else 'actual'
-        end as value_status,
-        case
             when
                 covered_months = expected_months
                 and lag(covered_months) over in_kind = lag(expected_months) over in_kind
@@ -118,18 +113,21 @@ select
     compared.period_start,
     compared.period_end,
     compared.sort_order as period_sort_order,
-    compared.in_migrants,
-    compared.out_migrants,
-    compared.net_migration,
-    compared.value_status,
-    {{ period_status_label('value_status', 'compared.value_status', 'compared.period_kind') }}
+    -- A year with a hole has no sum.
+    case when history.value is not null then compared.in_migrants end as in_migrants,
+    case when history.value is not null then compared.out_migrants end as out_migrants,
+    case when history.value is not null then compared.net_migration end as net_migration,
+    history.value_status,
+    {{ period_status_label('value_status', 'history.value_status', 'compared.period_kind') }}
         as value_status_ja,
     compared.covered_months,
     compared.expected_months,
     compared.covered_months || '/' || compared.expected_months as coverage,
     compared.change_from_year_before,
-    compared.same_months_year_before,
-    compared.net_migration - compared.same_months_year_before as change_from_same_months,
+    case when history.value is not null then compared.same_months_year_before end as same_months_year_before,
+    case
+        when history.value is not null then compared.net_migration - compared.same_months_year_before
+    end as change_from_same_months,
     history.target_value,
     history.target_status,
     {{ status_label('target_status', 'history.target_status') }} as target_status_ja,
@@ -146,5 +144,5 @@ select
     coalesce(compared.held_rows, 0) as held_rows
 from compared
 inner join history on compared.period_id = history.period_id
-left join stated on compared.period_id = stated.figure_id and compared.value_status = 'actual'
+left join stated on compared.period_id = stated.figure_id and history.value_status = 'actual'
 cross join warehouse

@@ -12,6 +12,7 @@ select
     load_id,
     feed,
     period as month,
+    period_end,
     row as delivered,
     reason_ja,
     source_ref,

@@ -212,7 +212,8 @@ def _question(incident: Incident, facts: Facts, kind: str, *, plain: bool) -> tu
         *(f"　{line}" for line in evidence),
         f"影響KPI ：{_kpis(incident, facts)}",
         f"現在の表示：{_shown(incident, facts)}",
-        f"考えられること：{incident.guess_ja}",
+        # A rule that knows its likeliest causes has named them in its evidence.
+        *([] if any("考えられる" in line for line in evidence) else [f"考えられること：{incident.guess_ja}"]),
         "答え方　：",
         *(f"　{number}. {text}" for number, text in enumerate(incident.steps_ja, start=1)),
     ]

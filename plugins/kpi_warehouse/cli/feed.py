@@ -71,8 +71,10 @@ def check(
     from kpi_warehouse.contract import load_contract
     from kpi_warehouse.derived import check_derived, write_derived
     from kpi_warehouse.gate.suite import compile_contract
+    from kpi_warehouse.kpi_catalogue import check_goals
     from kpi_warehouse.ledger_check import check_known_failures
     from kpi_warehouse.load import feeds
+    from kpi_warehouse.settings import settings
 
     if samples is not None and path is None:
         wrong_usage("--samples には契約ファイルの指定が要ります。")
@@ -99,6 +101,10 @@ def check(
             for written in write_derived():
                 out.print(f"書き直しました：{written}", highlight=False)
         check_derived()
+        out.print(
+            f"[green]✓[/green] 目標 {check_goals(settings().project)} 件（基準値は目標を超えていません）",
+            highlight=False,
+        )
         count = check_known_failures(against_loads=ledger)
         out.print(f"[green]✓[/green] 既知の不一致 {count} 件（expectations/ledger.yaml）", highlight=False)
         out.print("[green]✓[/green] 契約から作ったファイルは最新です")

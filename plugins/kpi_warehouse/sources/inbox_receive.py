@@ -91,6 +91,10 @@ def _file_feeds(stamps: tuple[tuple[Path, int, int], ...]) -> tuple[FileFeed, ..
         except KpiError as error:
             log.warning("契約を読めないため、このフィードのファイルは受け取れません：%s", error.message_ja)
             continue
+        except Exception:
+            # Whatever is wrong with one contract, the files of the others are received.
+            log.exception("契約 %s を読めないため、このフィードのファイルは受け取れません。", path.name)
+            continue
         if contract.status == "active" and hasattr(contract.source, "file_names"):
             feeds.append(cast(FileFeed, contract))
     return tuple(feeds)

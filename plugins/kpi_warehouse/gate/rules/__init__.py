@@ -19,7 +19,7 @@ from kpi_warehouse.gate.rules.order import NeverFalls
 from kpi_warehouse.gate.rules.other_period import CopyOfOtherPeriod, SameAsOtherPeriod
 from kpi_warehouse.gate.rules.presence import EmptyPeriod, NotAfterToday, PartsKeepComing
 from kpi_warehouse.gate.rules.revisions import NumberBecomesMark, RevisionSize
-from kpi_warehouse.gate.rules.units import UnitSlip
+from kpi_warehouse.gate.rules.units import NotRounded, UnitSlip
 from kpi_warehouse.gate.rules.whole_and_parts import ShareWithin, SumsWith
 from kpi_warehouse.gate.rules.year_before import LikeTheYearBefore
 
@@ -32,6 +32,7 @@ NAMED: dict[str, type[NamedRule]] = {
         LikeTheYearBefore,
         NeverFalls,
         NotAfterToday,
+        NotRounded,
         NumberBecomesMark,
         PartsKeepComing,
         RevisionSize,

@@ -66,9 +66,11 @@ class SliceRule(NamedRule):
 
     Args:
         where: key column → code or codes; empty means every row.
+        recent_months: look only at so many months before the newest one delivered (for tables of millions of rows); None: all.
     """
 
     where: dict[str, str | list[str]] = Field(default_factory=dict)
+    recent_months: int | None = Field(default=None, ge=1)
 
     def check(self, contract: Contract) -> None:
         keys = {column.name: column for column in contract.key}
@@ -82,7 +84,7 @@ class SliceRule(NamedRule):
 
     def slice(self, contract: Contract) -> Slice:
         """The rows that the rule is about."""
-        return Slice.of(contract, self.where)
+        return Slice.of(contract, self.where, self.recent_months)
 
     def views(self, contract: Contract) -> dict[str, str]:
         part = self.slice(contract)

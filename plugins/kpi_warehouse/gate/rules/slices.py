@@ -27,12 +27,14 @@ class Slice:
     unit: tuple[str, ...]
 
     @staticmethod
-    def of(contract: Contract, where: Mapping[str, str | list[str]]) -> Slice:
-        """The slice of a feed in which key columns have these codes."""
+    def of(
+        contract: Contract, where: Mapping[str, str | list[str]], recent_months: int | None = None
+    ) -> Slice:
+        """The slice of a feed in which key columns have these codes; of the newest months of the delivery alone, if so many."""
         period = tuple(dict.fromkeys(contract.period_names))
         unit = tuple(name for name in contract.key_names if name not in period)
-        told = hashlib.sha256(repr(sorted(where.items())).encode()).hexdigest()[:8]
-        return Slice(f"known_{told}", _query(contract, where), period, unit)
+        told = hashlib.sha256(repr((sorted(where.items()), recent_months)).encode()).hexdigest()[:8]
+        return Slice(f"known_{told}", _query(contract, where, recent_months), period, unit)
 
     def same_unit(self, *tables: str) -> str:
         """The condition that rows of two tables are of one cell, whatever their period."""
@@ -76,17 +78,21 @@ def number_sql(value: str) -> str:
     return f"rtrim(to_char(round(({value})::numeric, 2), 'FM999,999,999,999,990.99'), '.')"
 
 
-def _query(contract: Contract, where: Mapping[str, str | list[str]]) -> str:
+def _query(contract: Contract, where: Mapping[str, str | list[str]], recent_months: int | None) -> str:
     keys, value = contract.key_names, contract.value.name
     key = ", ".join(f"coalesce(s.{name}, h.{name}) as {name}" for name in keys)
     same = " and ".join(f"s.{name} = h.{name}" for name in keys)
     first = keys[0]
+    recent = ""
+    if recent_months is not None:
+        newest = f"(select max(m.{first}) from {{{{staged}}}} as m)"
+        recent = f" and {{}}.{first} > ({newest} - interval '{recent_months} months')::date"
     said = ", coalesce(s.value_status, h.value_status) as value_status" if has_status(contract) else ""
     return (
         f"select {key}{said}, (case when s.{first} is null then h.{value} else s.{value} end)::float8 as value,"
         f" h.{value}::float8 as accepted, h.{first} is not null as was_accepted, s.{first} is not null as delivered,"
         f" s.{first} is not null and (h.{value} is null"
         f" or abs(s.{value} - h.{value}) > {SMALL_REVISION} * abs(h.{value})) and s.{value} is not null as fresh"
-        f" from (select * from {{staged}} as d where {condition(where, 'd')}) as s"
-        f" full join (select * from {{history}} as a where {condition(where, 'a')}) as h on {same}"
+        f" from (select * from {{staged}} as d where {condition(where, 'd')}{recent.format('d', staged='{staged}')}) as s"
+        f" full join (select * from {{history}} as a where {condition(where, 'a')}{recent.format('a', staged='{staged}')}) as h on {same}"
     )

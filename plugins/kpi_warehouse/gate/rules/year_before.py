@@ -19,6 +19,8 @@ from kpi_warehouse.gate.rules.slices import condition, has_status
 
 # Two earlier years that differ by more than so many bounds hold a shock.
 SHOCK = 1.5
+# `greatest` passes over nulls: where there is no earlier year there is nothing to compare with, not a 1.
+_OR_ONE = "case when k.earlier is not null then greatest(k.earlier, 1) end"
 
 
 class ClosedDays(BaseModel):
@@ -140,7 +142,7 @@ class LikeTheYearBefore(SliceRule):
             "select *, exp(d1) - 1 as change from (select *, "
             + self._distance("d1", "d2")
             + f" as distance from (select k.*, ln(greatest(k.value, 1) / k.last) - {explained[0]} as d1,"
-            f" ln(greatest(k.value, 1) / greatest(k.earlier, 1)) - {explained[1]} as d2"
+            f" ln(greatest(k.value, 1) / {_OR_ONE}) - {explained[1]} as d2"
             f" from {{{self._compared(contract)}}} as k{join} where k.judged and k.last >= {self.at_least}) as changes) as q"
             f" where distance > {self.bound} order by distance desc"
         )
@@ -154,7 +156,7 @@ class LikeTheYearBefore(SliceRule):
             + self._distance("d1", "d2", "scale")
             + " as z from (select k.*,"
             " ln(greatest(k.value, 1) / greatest(k.last, 1)) - ln(greatest(sum(k.value) over w, 1) / greatest(sum(k.last) over w, 1)) as d1,"
-            " ln(greatest(k.value, 1) / greatest(k.earlier, 1)) - ln(greatest(sum(k.value) filter (where k.earlier is not null) over w, 1)"
+            f" ln(greatest(k.value, 1) / {_OR_ONE}) - ln(greatest(sum(k.value) filter (where k.earlier is not null) over w, 1)"
             " / greatest(sum(k.earlier) over w, 1)) as d2, count(*) over w as compared_parts,"
             f" sqrt({self.base}^2 + {self.per_count} / greatest(least(k.value, k.last), 1)) as scale"
             f" from {{{self._compared(contract)}}} as k where k.{self.parts} <> '{self.whole}' and k.value >= 0 and k.last >= 0"
