@@ -106,7 +106,7 @@ def _flows(period: str, seed: int) -> Counts:
     """Persons [男・女, 日本人・外国人, origin, destination] of a month; 0 on the diagonal."""
     year, month = int(period[:4]), int(period[5:])
     sizes = np.random.default_rng(seed).lognormal(0.0, 0.8, SIZE)
-    expected = 12.0 * SEASON.get(month, 1.0) * np.outer(sizes, sizes)
+    expected = 120.0 * SEASON.get(month, 1.0) * np.outer(sizes, sizes)
     np.fill_diagonal(expected, 0.0)
     shares = np.outer((0.55, 0.45), (0.94, 0.06))
     drawn = np.random.default_rng([seed, year, month]).poisson(shares[:, :, None, None] * expected)
