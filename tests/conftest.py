@@ -121,6 +121,13 @@ def warehouse(
     admin.execute(f"drop database {name} with (force)")
 
 
+@pytest.fixture(autouse=True)
+def own_settings() -> Iterator[None]:
+    """Settings are read once a process: those of a test end with it, whatever it set."""
+    yield
+    settings.cache_clear()
+
+
 @pytest.fixture
 def use_estat(monkeypatch: pytest.MonkeyPatch) -> Callable[[Simulator], None]:
     """Point the loader at a simulator, without the pause between requests."""

@@ -16,7 +16,7 @@ from openpyxl.cell.text import InlineFont
 from openpyxl.comments import Comment
 from openpyxl.styles import Font
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
-from workbook_files import saved
+from workbook_files import saved, xlsx_of
 
 from kpi_warehouse.errors import UnreadableFile
 from kpi_warehouse.readers.grid import DAY_ZERO_1904, Cell, Sheet
@@ -451,3 +451,9 @@ def test_one_styled_cell_that_stands_for_a_whole_column_is_refused(repeated: int
     )
     with pytest.raises(UnreadableFile, match="繰り返し"):
         read_workbook(body, "x.ods")
+
+
+def test_a_value_that_is_no_number_is_a_text() -> None:
+    for written in (b"NaN", b"INF"):
+        cell = first(xlsx_of(b'<row r="1"><c r="A1"><v>%b</v></c></row>' % written))
+        assert isinstance(cell.value, str) and cell.value == cell.text

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import time, timedelta
+from math import isfinite
 from typing import Any
 
 from kpi_warehouse.errors import UnreadableFile
@@ -231,6 +232,10 @@ def cell_of(value: Any, place: str) -> Cell:
     if isinstance(value, str):
         return Cell(value, place, value)
     if isinstance(value, float):
+        if not isfinite(
+            value
+        ):  # written by a program that divided by nothing; no spreadsheet shows it as a number
+            return Cell(str(value), place, str(value))
         shown, text = number_and_text(value)
         return Cell(shown, place, text)
     true = _true_value(value)
