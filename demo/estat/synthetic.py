@@ -109,7 +109,10 @@ def _flows(period: str, seed: int) -> Counts:
     expected = 120.0 * SEASON.get(month, 1.0) * np.outer(sizes, sizes)
     np.fill_diagonal(expected, 0.0)
     shares = np.outer((0.55, 0.45), (0.94, 0.06))
-    drawn = np.random.default_rng([seed, year, month]).poisson(shares[:, :, None, None] * expected)
+    random = np.random.default_rng([seed, year, month])
+    # A prefecture's share of a month differs from year to year by more than chance; without it months are too much alike.
+    expected *= np.outer(*random.lognormal(0.0, 0.016, (2, SIZE)))
+    drawn = random.poisson(shares[:, :, None, None] * expected)
     return drawn.astype(np.int64)
 
 
