@@ -442,3 +442,45 @@ def test_two_kinds_of_labels_stacked_in_one_column() -> None:
         (2024, "a", 3),
     ]
     assert told(years(rows[0], ["相談", 1], made=made))
+
+
+@pytest.mark.parametrize(
+    "heading", ["R6年度（千件）", "R6（千件）", "令和6年度\n（単位：千件）", "R6年度［千件］"]
+)
+def test_a_unit_behind_a_period_is_compared(heading: str) -> None:
+    made = YEARS.replace("measure: count", "measure: count, unit: 件")
+    reading = years(["区分", "R5年度", heading], ["相談", 1, 2], made=made)
+    assert [code for _, code in told(reading)] == ["changed_unit"]
+    assert not years(["区分", "R5年度（件）", "R6年度（見込）"], ["相談", 1, 2], made=made).faults
+
+
+@pytest.mark.parametrize(
+    "line", ["※ 数値は千件単位", "※件数は千件で表示", "＊金額等は千件単位で表示しています"]
+)
+def test_a_scale_said_in_words_is_a_unit(line: str) -> None:
+    assert stated_units(line) == ("千件",)
+    reading = one(5, made=COUNTED.replace("[※", "[※＊"), below=[[], [line]])
+    assert [code for _, code in told(reading)] == ["changed_unit"]
+
+
+@pytest.mark.parametrize(
+    "line", ["※市町村単位で集計", "※数十人単位で移住", "※順位は前年", "※校区単位", "※表示は千の位まで"]
+)
+def test_words_that_count_nothing_are_no_unit(line: str) -> None:
+    assert stated_units(line) == ()
+
+
+@pytest.mark.parametrize("written", ["2024年4～6月", "R6年度第1四半期", "令和6年度"])
+def test_more_than_a_month_is_no_month(written: str) -> None:
+    made = """
+tables:
+  - name: t
+    year: fiscal
+    columns:
+      - {heading: [年月], is: period, periodKind: 月}
+      - {heading: [件数], is: value, measure: count, period: row, periodKind: 月}
+"""
+    reading = read(sheet([["年月", "件数"], [written, 5]]), made, KINDS, VALUE)
+    assert [code for _, code in told(reading)] == ["unreadable_period"]
+    assert "ひと月" in reading.faults[0].expected_ja
+    assert not read(sheet([["年月", "件数"], ["2024年4月", 5]]), made, KINDS, VALUE).faults

@@ -20,6 +20,7 @@ from workbook_files import saved, xlsx_of
 
 from kpi_warehouse.errors import UnreadableFile
 from kpi_warehouse.readers.grid import DAY_ZERO_1904, Cell, Sheet
+from kpi_warehouse.readers.shown.number_format import number_format
 from kpi_warehouse.readers.workbook import read_workbook
 from kpi_warehouse.readers.xls.remarks import remarks_of
 
@@ -457,3 +458,28 @@ def test_a_value_that_is_no_number_is_a_text() -> None:
     for written in (b"NaN", b"INF"):
         cell = first(xlsx_of(b'<row r="1"><c r="A1"><v>%b</v></c></row>' % written))
         assert isinstance(cell.value, str) and cell.value == cell.text
+
+
+@pytest.mark.parametrize(
+    ("inner", "text"), [("12<text:tab/>345", "12\t345"), ("12<text:line-break/>345", "12\n345")]
+)
+def test_a_tab_or_a_line_break_in_an_ods_text_stays(inner: str, text: str) -> None:
+    cell = first(ods_of(text_cell(inner)), "ods")
+    assert (cell.value, cell.text) == (text, text)
+
+
+def test_a_true_in_an_ods_is_no_1() -> None:
+    formula = (
+        '<table:table-cell table:formula="of:=TRUE()" office:value-type="float" office:value="1">'
+        "<text:p>TRUE</text:p></table:table-cell>"
+    )
+    assert first(ods_of(formula), "ods").value == "TRUE"
+    styled = first(ods_with(("boolean", "<number:boolean/>"), 1), "ods")
+    assert styled.text == "TRUE"
+    assert first(ods_with(("boolean", "<number:boolean/>"), 0), "ods").text == "FALSE"
+
+
+def test_digits_that_a_format_adds_are_read_as_shown() -> None:
+    display = number_format('"1"0').show(12)
+    assert (display.text, display.typed, display.exact) == ("112", "112", None)
+    assert number_format('"1 "0').show(12).typed == "1 12"

@@ -12,6 +12,7 @@ from typing import Literal
 from kpi_warehouse.japanese.eras import ERA_YEAR, year_of
 from kpi_warehouse.japanese.signs import take_references
 from kpi_warehouse.japanese.statuses import status_word
+from kpi_warehouse.japanese.units import looks_like_unit
 from kpi_warehouse.japanese.widths import Unreadable, fold
 
 Year = Literal["fiscal", "calendar"]
@@ -228,6 +229,9 @@ def _with_words(text: str, period: Period, words: str) -> Period:
             raise Unreadable(text, max(0, text.find(words[:1])), expected)
         return period
     if month is None:
+        if looks_like_unit(words) or "単位" in words:
+            # R6年度（千人） speaks of the values below it, and who reads the heading has to see it.
+            raise Unreadable(text, max(0, text.find(words[:1])), "期間（単位は期間の言葉ではありません）")
         if re.fullmatch(r"[^0-9]+", words):
             return replace(period, qualifier=words, status=status_word(words) or period.status)
         raise Unreadable(text, max(0, text.find(words[:1])), "10月末現在 のような時点")

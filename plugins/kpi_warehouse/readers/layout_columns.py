@@ -25,7 +25,7 @@ from kpi_warehouse.readers.layout_headers import (
     split_unit,
 )
 from kpi_warehouse.readers.layout_outside import UnitSaid
-from kpi_warehouse.readers.layout_periods import as_kind, missing_between, period_of_text
+from kpi_warehouse.readers.layout_periods import as_kind, is_of_kind, missing_between, period_of_text
 from kpi_warehouse.readers.layout_remarks import Said
 from kpi_warehouse.readers.layout_result import Position
 from kpi_warehouse.readers.layout_tables import Found
@@ -331,7 +331,8 @@ class ColumnCompiler:
             period = period_of(matched, table, self.base)
             if rows_have_period and source != "heading":
                 return period, True
-            return (as_kind(period, spec.period_kind) if period else None), False
+            fits = period is not None and is_of_kind(period, spec.period_kind)
+            return (as_kind(period, spec.period_kind) if period and fits else None), False
         if source == "row" or (source is None and rows_have_period):
             return None, True
         if source is None or source == "document":

@@ -28,6 +28,7 @@ UNKNOWN_DATE = date(1900, 1, 1)
 _UNKNOWN = re.compile(r"年?度?の?(不明|記載なし|記載無し)")
 WHOLE_YEARS = ("年度", "暦年", "年")
 _WIDENED = ("時点", "イベント")
+_ONE_MONTH = "ひと月（例：令和6年5月、2024-05。この列は契約で月とされています）"
 
 
 def period_of_text(text: str, year: Year | None, base: Period | None) -> Period:
@@ -53,6 +54,13 @@ def as_kind(period: Period, kind: str | None) -> Period:
     elif period.kind in _WIDENED:
         start, end = _around(start, kind) or (start, end)
     return replace(period, start=start, end=end, kind=kind)
+
+
+def is_of_kind(period: Period, kind: str | None) -> bool:
+    """Whether the contract's kind can be true of a period: four months or a year are no 月, whatever the contract says."""
+    if kind != "月" or period.kind in (kind, "年度不明", *_WIDENED):
+        return True
+    return (period.start.year, period.start.month) == (period.end.year, period.end.month)
 
 
 def _around(day: date, kind: str) -> tuple[date, date] | None:
@@ -136,7 +144,9 @@ class PeriodCells:
         known = self._known.get(key)
         if known is None:
             read = self._read(cell, text, base or self._base)
-            known = self._known[key] = read if isinstance(read, str) else as_kind(read, kind)
+            if not isinstance(read, str):
+                read = as_kind(read, kind) if is_of_kind(read, kind) else _ONE_MONTH
+            known = self._known[key] = read
         return known
 
     def _read(self, cell: Cell, text: str, base: Period | None) -> Period | str:

@@ -7,6 +7,7 @@ here before anything builds them.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import product
 from xml.parsers import expat
 
@@ -20,6 +21,7 @@ from kpi_warehouse.readers.zip_parts import ZipParts
 # The last row and column of every spreadsheet program.
 _LAST = {"number-rows-repeated": 1_048_576, "number-columns-repeated": 16_384}
 # One cell that stands for so many others, with a style that says something, is no table of figures.
+_TRUTH = ("TRUE", "FALSE")
 _MOST_STYLED = 100_000
 _ERROR = re.compile(r"#[A-Z0/]+[!?]?|(?:Err|エラー)[:：]\d+")
 _CELLS = ("table-cell", "covered-table-cell")
@@ -210,7 +212,16 @@ class _ContentReading:
                 self._marks.uncached.add(here)
         if failed:
             self._marks.errors[here] = text or "#VALUE!"
+        kind = said.get("value-type")
+        if (kind == "string" and ("\t" in text or "\n" in text)) or (kind == "float" and text in _TRUTH):
+            self._as_it_stands(text)
         self._shown(said)
+
+    def _as_it_stands(self, text: str) -> None:
+        """A text with a tab or a line break in it, which the reader of values closes up; a TRUE, which it takes for 1."""
+        self._bounded()
+        for cell in self._repeated():
+            self._marks.texts[cell] = text
 
     def _shown(self, said: dict[str, str]) -> None:
         """Style and fonts of the cell, and of those it stands for."""
@@ -220,14 +231,21 @@ class _ContentReading:
         style, runs = self._styles.cell(name, said.get("value-type", "")), self._texts.runs
         if style is None and runs is None:
             return
-        if self._row_repeat * self._repeat > _MOST_STYLED:
-            raise self._parts.unsafe(
-                f"{self._row_repeat * self._repeat:,} セルの繰り返し", f"{_MOST_STYLED:,} セル以下"
-            )
-        for cell in product(
-            range(self._row, self._row + self._row_repeat), range(self._column, self._column + self._repeat)
-        ):
+        self._bounded()
+        for cell in self._repeated():
             if style is not None:
                 self._marks.styles[cell] = style
             if runs is not None:
                 self._marks.runs[cell] = runs
+
+    def _bounded(self) -> None:
+        if self._row_repeat * self._repeat > _MOST_STYLED:
+            raise self._parts.unsafe(
+                f"{self._row_repeat * self._repeat:,} セルの繰り返し", f"{_MOST_STYLED:,} セル以下"
+            )
+
+    def _repeated(self) -> Iterator[tuple[int, int]]:
+        """The cell and those it stands for."""
+        return product(
+            range(self._row, self._row + self._row_repeat), range(self._column, self._column + self._repeat)
+        )

@@ -35,6 +35,7 @@ class SheetMarks:
         styles: of the cells that show their value otherwise than it is stored, or may; in a sheet that is searched only of
             those whose meaning it may change.
         runs: of the texts in which a font says something.
+        texts: as they stand in the file, where calamine closes up a tab or a line break, or gives 1 for a TRUE.
         remarks: comments, shapes with text and printed lines.
         hides_zeros: the sheet shows a 0 as nothing.
         day_zero: the day that serials count from.
@@ -51,6 +52,7 @@ class SheetMarks:
     merges: list[tuple[Position, Position]] = field(default_factory=list)
     styles: dict[Position, CellStyle] = field(default_factory=dict)
     runs: dict[Position, tuple[Run, ...]] = field(default_factory=dict)
+    texts: dict[Position, str] = field(default_factory=dict)
     remarks: list[Remark] = field(default_factory=list)
     hides_zeros: bool = False
     day_zero: date = DAY_ZERO
@@ -60,6 +62,7 @@ class SheetMarks:
         """Whether anything on the sheet may say another thing than the values stored in its cells."""
         return bool(
             self.runs
+            or self.texts
             or self.remarks
             or self.hides_zeros
             or self.day_zero != DAY_ZERO

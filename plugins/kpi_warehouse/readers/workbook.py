@@ -125,6 +125,10 @@ class _SheetGrid:
         self._hidden_columns = [marks.hides_column(column) for column in range(self.width)]
         self._covered = self._merged()
         self._formula_rows = {row for row, _ in said}
+        self._texts: dict[int, list[tuple[int, str]]] = {}
+        for (row, column), text in marks.texts.items():
+            if row < self.height and column < self.width:
+                self._texts.setdefault(row, []).append((column, text))
         self._shown: dict[int, list[int]] = {}
         for row, column in {**marks.styles, **marks.runs}:
             if row < self.height and column < self.width:
@@ -190,6 +194,9 @@ class _SheetGrid:
             cells.append(cell_of(value, f"{prefix}{letters}{place_row}"))
         for column in range(len(cells), self.width):
             cells.append(Cell(None, f"{prefix}{self._letters[column]}{place_row}", ""))
+        for column, text in self._texts.get(row, ()):
+            if (row, column) not in self._marks.errors:
+                cells[column].value = cells[column].text = text
         self._mark(row, cells)
         return cells
 

@@ -22,6 +22,7 @@ _DATA_STYLES = {
     "date-style",
     "time-style",
     "text-style",
+    "boolean-style",
 }
 _DIGITS = ("number", "scientific-number")
 _COLOUR = re.compile(r"#([0-9A-Fa-f]{6})")
@@ -129,6 +130,8 @@ class OdsStyles:
         elif tag == "fraction":
             below = "?" * max(_count(said.get("min-denominator-digits"), 1, 7), 1)
             style.code += f"# ?/{said.get('denominator-value') or below}"
+        elif tag == "boolean":
+            style.code = '"TRUE";"TRUE";"FALSE"'
         elif tag == "text-content":
             style.code += "@"
         elif tag == "am-pm":

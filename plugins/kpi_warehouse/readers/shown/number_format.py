@@ -222,6 +222,9 @@ class NumberFormat:
         more = more or section.whole > max(len(text_of(abs(Decimal(exact))).partition(".")[0]), 1)
         if not more or section.fraction or section.exponent:
             return Display(text)
+        if words_before[-1:].isdecimal() or words_after[:1].isdecimal():
+            # "1"0 shows 112 for a 12: its own digits and those of the number cannot be told apart.
+            return Display(text, typed=text)
         return Display(text, typed=typed, exact=None if inner else exact)
 
     def show_text(self, value: str) -> Display | None:
