@@ -1,6 +1,7 @@
--- K12 国内間の社会増減 = 転入超過数 of 熊本県, both sexes, 移動者 (Japanese and foreign): the definition the slides use.
--- A year with a hole has no sum: between the first month that is known and the newest that was delivered, a month
--- without a number is missing, by name. A year that begins before the first known month is out of the table's range.
+-- K12 国内間の社会増減 = 転入超過数 of 熊本県, both sexes, 移動者 (Japanese and foreign): the definition the slides use. A
+-- year with a hole has no sum: between the first month that is known and the newest that was delivered, a
+-- month without a number is missing, by name. A year that begins before the first known month is out of the
+-- table's range.
 with
 
 periods as (
@@ -95,7 +96,7 @@ period_sums as (
         periods.expected_months,
         periods.period_start < min(months.first_month) as begins_before,
         string_agg(months.month_number || '月', '・' order by months.month)
-            filter (where months.value is null) as missing_months_ja,
+        filter (where months.value is null) as missing_months_ja,
         count(months.value)::integer as covered_months,
         sum(months.value) as value,
         count(months.value_year_before) filter (where months.value is not null) as paired_months,

@@ -40,7 +40,11 @@ touched as (
             and cells.cell @> delivered.breakdown
             and coalesce(cells.cell ->> 'period_kind', delivered.period_kind) = delivered.period_kind
     group by
-        delivered.feed, delivered.measure_code, delivered.breakdown, delivered.period_kind, delivered.period_start,
+        delivered.feed,
+        delivered.measure_code,
+        delivered.breakdown,
+        delivered.period_kind,
+        delivered.period_start,
         delivered.period_end
 
 ),

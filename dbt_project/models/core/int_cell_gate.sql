@@ -1,5 +1,5 @@
--- Cells that wait, and cells that a check warned of, with the key that the row was delivered under: what they touch is
--- what is made of them, and nothing else of their month.
+-- Cells that wait, and cells that a check warned of, with the key that the row was delivered under: what
+-- they touch is what is made of them, and nothing else of their month.
 with
 
 held as (

@@ -1,4 +1,5 @@
--- Per feed and month: what the gate says about a delivery as a whole. What it says of single cells is in `int_cell_gate`.
+-- Per feed and month: what the gate says about a delivery as a whole. What it says of single cells is in
+-- `int_cell_gate`.
 with
 
 loads as (

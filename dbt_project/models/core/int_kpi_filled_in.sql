@@ -1,6 +1,6 @@
--- What the divisions filled in. A figure belongs to the period of its KPI's own kind: a sum to the one that it ends in
--- and starts with, a flow to its year, a level or a stock to the year that its day lies in. What ends before its
--- period is partial; what its division calls 速報 stays so.
+-- What the divisions filled in. A figure belongs to the period of its KPI's own kind: a sum to the one that
+-- it ends in and starts with, a flow to its year, a level or a stock to the year that its day lies in. What
+-- ends before its period is partial; what its division calls 速報 stays so.
 with
 
 filled_in as (

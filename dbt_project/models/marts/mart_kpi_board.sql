@@ -22,7 +22,8 @@ own_history as (
 
 ),
 
--- A period that is over stays the newest, whether its figure is final, 速報, or none because a month is missing.
+-- A period that is over stays the newest, whether its figure is final, 速報, or none because a month is
+-- missing.
 reached as (
 
     select
@@ -200,7 +201,8 @@ select
     kpi_type,
     direction,
     period_kind,
-    {{ target_text('target_value', 'target_upper', 'display_decimals', 'unit', 'target_status_ja') }} as target_ja,
+    {{ target_text('target_value', 'target_upper', 'display_decimals', 'unit', 'target_status_ja') }}
+        as target_ja,
     {{ figure_text('baseline_value', 'display_decimals', 'unit', 'baseline_status_ja') }} as baseline_ja,
     {{ figure_text('actual_value', 'display_decimals', 'unit', 'value_status_ja') }} as actual_ja,
     {{ figure_text('in_progress_value', 'display_decimals', 'unit', "'途中の値なし'") }} as in_progress_ja,

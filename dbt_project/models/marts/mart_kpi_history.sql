@@ -67,7 +67,8 @@ select
     judgement_reason,
     judgement_reason_ja,
     case when judgement_reason = 'rule' and not is_as_expected then abs(gap_to_expected) end as shortfall,
-    {{ progress_percent('progress_basis', 'value', 'value_status', 'target_value', 'baseline_value') }} as progress_percent,
+    {{ progress_percent('progress_basis', 'value', 'value_status', 'target_value', 'baseline_value') }}
+        as progress_percent,
     progress_basis,
     data_as_of,
     source_updated_on,

@@ -106,7 +106,8 @@ judged as (
         end as figure_status,
         case when compared.was_met and not compared.is_met then revisions.revised_at end as revised_at,
         coalesce(freshness.data_as_of, warehouse.data_as_of) as data_as_of,
-        {{ cell_gate_status("coalesce(gates.gate_status, 'no_feed')", 'waiting.held_rows', '0') }} as gate_status,
+        {{ cell_gate_status("coalesce(gates.gate_status, 'no_feed')", 'waiting.held_rows', '0') }}
+            as gate_status,
         coalesce(waiting.held_rows, 0) as held_rows
     from stated
     left join compared on stated.figure_id = compared.figure_id

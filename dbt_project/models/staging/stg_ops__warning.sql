@@ -1,4 +1,5 @@
--- Checks that only warned, with the rows that they found: all of them, or none where there were more than are kept.
+-- Checks that only warned, with the rows that they found: all of them, or none where there were more than
+-- are kept.
 with
 
 loads as (
@@ -24,7 +25,10 @@ select
             and results.unexpected_count = jsonb_array_length(results.observed)
             and not jsonb_path_exists(
                 results.observed,
-                '$[*] ? (!exists(@.period) || (!exists(@.source_cell) && !exists(@.area_code) && !exists(@.origin_area_code)))'
+                (
+                    '$[*] ? (!exists(@.period) || (!exists(@.source_cell)'
+                    || ' && !exists(@.area_code) && !exists(@.origin_area_code)))'
+                )::jsonpath
             )
             then results.observed
     end as found_rows
