@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ Row = Mapping[str, Any]
 SHOWN = 5
 
 
-class NamedRule(BaseModel):
+class NamedRule(BaseModel, ABC):
     """A plausibility rule with its parameters.
 
     Subclasses say what they find in SQL over the placeholders that the suite resolves: `{staged}` all rows of the delivery,
@@ -40,17 +41,17 @@ class NamedRule(BaseModel):
         """Intermediate tables by name, each computed once for all rules that use it."""
         return {}
 
+    @abstractmethod
     def query(self, contract: Contract) -> str:
         """The unexpected rows, the most unusual first."""
-        raise NotImplementedError
 
     def not_judged(self, contract: Contract) -> str | None:
         """The delivered periods (`period`) that cannot be judged, and `why`; None where every one can be."""
         return None
 
+    @abstractmethod
     def finding_ja(self, contract: Contract, row: Row) -> str:
         """One unexpected row in words: what is unusual, and how unusual against what."""
-        raise NotImplementedError
 
     def evidence_ja(self, contract: Contract, rows: Sequence[Row], count: int) -> str:
         """What was found, in words for the owner: at most five rows, then the two likeliest explanations."""
