@@ -40,7 +40,10 @@ NEXT_STEP = (
 
 
 def sent_back(
-    current: Step, contract: Contract, error: GateRejected, findings: list[Finding] | None = None
+    current: Step,
+    contract: Contract,
+    error: GateRejected | UnreadableFile,
+    findings: list[Finding] | None = None,
 ) -> GateRejected:
     """Write down what is proposed, the return slip and the outcome; returns the error with all of it told.
 

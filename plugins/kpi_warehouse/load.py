@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from kpi_warehouse.contract import Contract, EstatSource, contracts, estat_source, find_contract
-from kpi_warehouse.errors import GateAsked, GateRejected, KpiError, LoadConflict
+from kpi_warehouse.errors import GateAsked, GateRejected, KpiError, LoadConflict, UnreadableFile
 from kpi_warehouse.gate.run import judge, record
 from kpi_warehouse.gate.verdict import Verdict
 from kpi_warehouse.readers.estat_pages import LandedPage, share_borders, stage_pages
@@ -260,7 +260,8 @@ def _stage(connection: psycopg.Connection, load: dict[str, Any]) -> int:
         current.update(verdict=None, staged_rows=None)
         try:
             staged = fill_stage(current, contract, load)
-        except GateRejected as error:
+        except (GateRejected, UnreadableFile) as error:
+            # What cannot be opened under the contract is as final as what cannot be read in it: the division has to act.
             from kpi_warehouse.file_outcome import sent_back
 
             raise sent_back(current, contract, error) from None

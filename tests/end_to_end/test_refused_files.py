@@ -210,3 +210,22 @@ def test_the_shell_sees_the_exit_code(contracts: Path, warehouse: str, tmp_path:
         [program, "load", FEED, "--file", path], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 1 and "ウェブページ" in ended.stderr, ended
+
+
+@pytest.mark.parametrize(
+    "text", ["課,年度,参加企業数\n企業立地課,R6年度,75\n", "課\t年度\n企業立地課\tR6年度\n"]
+)
+def test_a_text_under_the_name_of_a_workbook_is_sent_back_once(
+    contracts: Path, warehouse: str, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "半導体関連企業と学校との交流の実績（R6）.xlsx"
+    file.write_bytes(text.encode("cp932"))
+    code, said = load(file)
+    assert code in (1, 3)
+    assert said.count("を受け取りました") <= 1
+    assert "中身が違います" in said
+    told = rows(warehouse, "select state, message_ja from ops.delivery")
+    assert [state for state, _ in told] == ["rejected"]
+    assert "中身が違います" in str(told[0][1])
+    assert load(file)[0] in (1, 3)
+    assert rows(warehouse, "select count(*) from ops.load where state = 'failed'") == [(0,)]

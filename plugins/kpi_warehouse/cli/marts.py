@@ -142,7 +142,11 @@ def _load_file(feed: str, file: Path) -> None:
             moved = _load_next(feed)
         except KpiError as error:
             delivery = read_delivery(delivery.delivery_id)
-            if delivery.state != "received" or error.retryable or next_delivery(feed) == turn:
+            if (
+                delivery.state != "received"
+                or error.retryable
+                or _number(next_delivery(feed)) == _number(turn)
+            ):
                 raise
             # A file that came before this one was sent back; that is told, and is none of this one's business.
             moved = True
@@ -153,6 +157,11 @@ def _load_file(feed: str, file: Path) -> None:
                 f"受付番号 {delivery.delivery_id} は別の取込が処理しています。終わってから、もう一度実行してください。",
                 "load.in_hand",
             )
+
+
+def _number(delivery: Delivery | None) -> int | None:
+    """What a turn is known by: the load that took it changes with every try."""
+    return delivery.delivery_id if delivery is not None else None
 
 
 def _load_again(feed: str, delivery: Delivery) -> None:
